@@ -1,0 +1,9 @@
+//! The words Garrison uses and the messages it sends. No IO, no clock, no async.
+
+pub mod asset;
+pub mod convert;
+pub mod finding;
+pub mod id;
+pub mod policy;
+pub mod time;
+pub mod wire;
