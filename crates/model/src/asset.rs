@@ -58,6 +58,7 @@ crate::words! {
 
 /// [`Spec`] as it travels and is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TableSpec {
     pub kind: String,
     pub title: crate::finding::Text,
@@ -67,6 +68,7 @@ pub struct TableSpec {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ColumnSpec {
     pub name: String,
     pub form: ColumnForm,

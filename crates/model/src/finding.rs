@@ -106,6 +106,7 @@ numbered! { FindingKind Severity Status HandleAction }
 
 /// One sentence in the languages of the product.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Text {
     pub en: String,
     pub zh: String,
@@ -138,6 +139,7 @@ pub struct Finding {
 /// A frozen fact that a finding quotes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Evidence {
     /// Lines as they stood in the log, oldest first, with the number left out.
     LogLines { source: String, lines: Vec<LogLine>, omitted: u64 },
@@ -154,7 +156,12 @@ pub enum Evidence {
         package: Option<String>,
     },
     /// An asset row as it was when the finding was made.
-    Asset { kind: String, key: String, row: Row },
+    Asset {
+        kind: String,
+        key: String,
+        #[cfg_attr(feature = "schema", schema(value_type = Object))]
+        row: Row,
+    },
     /// A process and its ancestors, the process itself first.
     Processes { chain: Vec<ProcessFact> },
     /// Who tried to sign in, from where.
@@ -174,12 +181,14 @@ pub enum Evidence {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct LogLine {
     pub at: Timestamp,
     pub text: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ProcessFact {
     pub pid: u32,
     pub started_at: Timestamp,

@@ -5,5 +5,7 @@ pub mod convert;
 pub mod finding;
 pub mod id;
 pub mod policy;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod time;
 pub mod wire;
