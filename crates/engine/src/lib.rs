@@ -1,1 +1,3 @@
+//! Decides. Pure: facts and time in, findings out.
 
+pub mod ports;
