@@ -1,1 +1,5 @@
+//! The `garrison` program: command line only.
+
+mod report;
+
 fn main() {}

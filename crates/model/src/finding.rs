@@ -205,3 +205,16 @@ pub struct ProcessFact {
 pub const EVIDENCE_LINES_MAX: usize = 20;
 /// Longest subject; longer ones are cut and closed with a digest.
 pub const SUBJECT_BYTES_MAX: usize = 512;
+
+impl Finding {
+    /// `f-` and 16 hexadecimal digits: the same rule and subject give the same fingerprint
+    /// in every scan and on every host.
+    pub fn fingerprint(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&(self.rule.len() as u64).to_le_bytes());
+        hasher.update(self.rule.as_bytes());
+        hasher.update(self.subject.as_bytes());
+        let hex = hasher.finalize().to_hex();
+        format!("f-{}", hex.as_str().chars().take(16).collect::<String>())
+    }
+}
