@@ -1,0 +1,122 @@
+//! Debian packages, each found by what it brings rather than by its name, so that other systems can be used
+//! when they have the same programs.
+
+use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
+
+use anyhow::{Result, bail};
+use rustix::process::geteuid;
+
+use super::Need;
+use crate::shell::{self, Shell, find_program};
+
+/// Refuses to start a service on installation; dpkg's maintainer scripts ask it.
+const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
+
+struct Package {
+    name: &'static str,
+    brings: Brings,
+    needs: &'static [Need],
+}
+
+enum Brings {
+    Program(&'static str),
+    File(&'static str),
+}
+
+use Brings::{File, Program};
+
+/// The one list of Debian packages.
+const PACKAGES: &[Package] = &[
+    Package { name: "gcc", brings: Program("cc"), needs: &[Need::Build] },
+    Package { name: "libc6-dev", brings: File("/usr/include/stdio.h"), needs: &[Need::Build] },
+    Package { name: "shellcheck", brings: Program("shellcheck"), needs: &[Need::Lint] },
+    // The end-to-end tests: a real log-in service and its clients, hosts of their own network, a browser.
+    Package { name: "openssh-server", brings: Program("sshd"), needs: &[Need::Test, Need::Bench] },
+    Package { name: "openssh-client", brings: Program("ssh"), needs: &[Need::Test, Need::Bench] },
+    Package { name: "sshpass", brings: Program("sshpass"), needs: &[Need::Test, Need::Bench] },
+    Package { name: "iproute2", brings: Program("ip"), needs: &[Need::Test, Need::Bench] },
+    Package { name: "curl", brings: Program("curl"), needs: &[Need::Test] },
+    Package { name: "chromium", brings: Program("chromium"), needs: &[Need::Test] },
+    Package {
+        name: "fonts-noto-cjk",
+        brings: File("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"),
+        needs: &[Need::Test],
+    },
+    // The peer that the log-in bench runs beside Garrison.
+    Package { name: "fail2ban", brings: Program("fail2ban-regex"), needs: &[Need::Bench] },
+];
+
+pub(super) fn ensure(shell: &Shell, needs: &[Need]) -> Result<()> {
+    let wanted =
+        PACKAGES.iter().filter(|package| package.needs.iter().any(|need| needs.contains(need)));
+    let missing: Vec<&str> =
+        wanted.filter(|package| !package.is_present()).map(|package| package.name).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let by_hand = format!("apt-get install -y --no-install-recommends {}", missing.join(" "));
+    if find_program("apt-get").is_none() {
+        bail!("missing here and not installable without apt: {}", missing.join(", "));
+    }
+    if !geteuid().is_root() {
+        bail!("missing here, run as root: {by_hand}");
+    }
+
+    println!("Installing {} Debian packages", missing.len());
+    let quiet = NoServices::new()?;
+    // Without a network an older index may still be good enough, so its failure alone is not the end.
+    let refreshed = shell::step("apt-get update", shell.command("apt-get").args(["update", "-qq"]));
+    for name in missing {
+        let mut command = shell.command("apt-get");
+        command
+            .args(["install", "-qq", "-y", "--no-install-recommends", name])
+            .env("DEBIAN_FRONTEND", "noninteractive");
+        if shell::step(&format!("apt-get install {name}"), &mut command).is_err() {
+            let why = if refreshed.is_err() {
+                " (the package index could not be refreshed: no network?)"
+            } else {
+                ""
+            };
+            bail!("cannot install {name}{why}; by hand: {by_hand}");
+        }
+    }
+    drop(quiet);
+    Ok(())
+}
+
+impl Package {
+    fn is_present(&self) -> bool {
+        match self.brings {
+            Program(name) => find_program(name).is_some(),
+            File(path) => Path::new(path).exists(),
+        }
+    }
+}
+
+/// While it lives, installing a package starts no service: the tests start their own, on ports of their own,
+/// and a developer's machine must not begin to listen because the tests were run.
+struct NoServices {
+    ours: bool,
+}
+
+impl NoServices {
+    fn new() -> io::Result<Self> {
+        let path = Path::new(SERVICE_POLICY);
+        if path.exists() {
+            return Ok(Self { ours: false });
+        }
+        fs::write(path, "#!/bin/sh\nexit 101\n")?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+        Ok(Self { ours: true })
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.ours
+            && let Err(error) = fs::remove_file(SERVICE_POLICY)
+        {
+            println!("  cannot remove {SERVICE_POLICY} again: {error}");
+        }
+    }
+}
