@@ -1,0 +1,125 @@
+//! What the agent knows of its host: one folder a table.
+//!
+//! A collector opens (`collect`), a pure `parse` understands. What could not be read is named
+//! in `skipped`, and a collector that panics costs its own table only.
+
+pub mod fields;
+pub mod hash_cache;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use model::asset::{Row, Spec, TABLE_ROWS_MAX};
+use model::time::Timestamp;
+
+use crate::host_root::{HostRoot, ReadError};
+use crate::packages::PackageIndex;
+use hash_cache::HashCache;
+
+/// Every collector, in the order of the console's tabs.
+pub static ALL: &[&Collector] = &[];
+
+/// Most `skipped` lines of one run of one collector; the rest is counted.
+pub const SKIPPED_LINES_MAX: usize = 100;
+
+/// One table and how it is filled.
+#[derive(Debug)]
+pub struct Collector {
+    pub spec: &'static Spec,
+    pub cadence: Cadence,
+    pub collect: fn(&Context) -> Collected,
+}
+
+/// How soon a table is stale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cadence {
+    /// Running things: read again every minute and on news of the kernel.
+    Fast,
+    /// What lies on disk: read again every hour.
+    Slow,
+}
+
+/// The outcome of one run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Collected {
+    pub rows: Vec<Row>,
+    /// One sentence each: what was left out, where and why.
+    pub skipped: Vec<String>,
+    /// The rows are all there is. Otherwise a row that is missing now proves nothing, and the
+    /// rows of the last run stay as they were.
+    pub complete: bool,
+}
+
+impl Default for Collected {
+    fn default() -> Self {
+        Self { rows: Vec::new(), skipped: Vec::new(), complete: true }
+    }
+}
+
+impl Collected {
+    /// Nothing could be learned; `why` is one sentence.
+    pub fn nothing(why: impl Into<String>) -> Self {
+        Self { rows: Vec::new(), skipped: vec![why.into()], complete: false }
+    }
+
+    /// Notes that `error` cost something, unless there simply was nothing to read.
+    pub fn note(&mut self, error: &ReadError) {
+        if !error.is_absent() {
+            self.skipped.push(error.line());
+        }
+    }
+}
+
+/// What a collector may use. One context serves all collectors of one moment.
+#[derive(Debug)]
+pub struct Context<'a> {
+    pub root: &'a HostRoot,
+    pub packages: &'a PackageIndex,
+    pub now: Timestamp,
+    hashes: &'a Mutex<HashCache>,
+}
+
+impl<'a> Context<'a> {
+    pub fn new(
+        root: &'a HostRoot,
+        packages: &'a PackageIndex,
+        hashes: &'a Mutex<HashCache>,
+        now: Timestamp,
+    ) -> Self {
+        Self { root, packages, now, hashes }
+    }
+
+    /// SHA-256 of a file in hexadecimal digits, read only if the file has changed.
+    pub fn sha256(&self, path: impl AsRef<Path>) -> Result<String, ReadError> {
+        self.hashes.lock().unwrap_or_else(PoisonError::into_inner).sha256(self.root, path.as_ref())
+    }
+}
+
+/// Runs one collector within its limits. A panic becomes a `skipped` line.
+pub fn run(collector: &Collector, context: &Context) -> Collected {
+    let kind = collector.spec.kind;
+    let outcome = catch_unwind(AssertUnwindSafe(|| (collector.collect)(context)));
+    let mut collected = outcome.unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        Collected::nothing(format!("the collector of `{kind}` failed: {text}"))
+    });
+    if let Some(more) = collected.rows.len().checked_sub(TABLE_ROWS_MAX).filter(|it| *it > 0) {
+        collected.rows.truncate(TABLE_ROWS_MAX);
+        collected.skipped.insert(0, format!("{more} rows over the limit of {TABLE_ROWS_MAX}"));
+        collected.complete = false;
+    }
+    if let Some(more) = collected.skipped.len().checked_sub(SKIPPED_LINES_MAX).filter(|it| *it > 0)
+    {
+        collected.skipped.truncate(SKIPPED_LINES_MAX);
+        collected.skipped.push(format!("{more} more of these"));
+    }
+    collected
+}
+
+#[cfg(test)]
+mod tests;
