@@ -1,1 +1,3 @@
+//! The server: takes what agents send, keeps it, and answers the console.
 
+pub mod store;

@@ -1,0 +1,126 @@
+//! What agents send, and what comes of it.
+
+use async_trait::async_trait;
+use model::asset::{Row, SetDigest};
+use model::finding::Finding;
+use model::id::{HostId, ScanId};
+use model::time::Timestamp;
+
+use super::{Capability, FindingItem, LogEvent, Login, Result, ScanItemState};
+
+model::words! {
+    /// The two queues of an agent.
+    Lane {
+        Alarm = "alarm",
+        Telemetry = "telemetry",
+    }
+}
+
+/// One thing an agent says, already checked for form.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    Finding { finding: Finding, scan: Option<String> },
+    AssetDelta(AssetDelta),
+    LogEvent(LogEvent),
+    Login(Login),
+    ScanProgress(ScanProgress),
+    Capabilities(Vec<Capability>),
+}
+
+/// A change of one asset table of one host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AssetDelta {
+    pub kind: String,
+    pub digest_before: SetDigest,
+    pub digest_after: SetDigest,
+    pub upserts: Vec<(String, Row)>,
+    pub removes: Vec<String>,
+    pub observed_at: Timestamp,
+    /// The upserts are the whole table.
+    pub full: bool,
+    pub skipped: Vec<String>,
+    pub scan: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanProgress {
+    /// The id of the task, or a name the agent made up for a scan of its own.
+    pub scan: String,
+    pub items: Vec<ScanItemProgress>,
+    pub finished: bool,
+    pub at: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ScanItemProgress {
+    pub item: String,
+    pub state: ScanItemState,
+    pub rows: u64,
+    pub findings: u64,
+    pub reason: String,
+}
+
+/// Records of one lane of one host. Numbers ascend; a number may be missing when its record
+/// was refused before it came here or lost by the agent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IngestBatch {
+    pub host: HostId,
+    pub lane: Lane,
+    pub epoch: u64,
+    pub records: Vec<(u64, Record)>,
+    /// The last number of the batch, acknowledged when all of it is committed.
+    pub last_seq: u64,
+    pub received_at: Timestamp,
+}
+
+/// Everything up to and including `seq` of this lane and epoch is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LanePosition {
+    pub lane: Lane,
+    pub epoch: u64,
+    pub seq: u64,
+}
+
+/// What a batch did, once it is durable.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Committed {
+    pub position: LanePosition,
+    /// Records that were new; replayed ones are not.
+    pub records: u64,
+    /// Findings that began, changed or ended, as they now stand; one entry each.
+    pub findings: Vec<FindingItem>,
+    /// Tables that differ from the agent's and must be sent whole.
+    pub resync: Vec<String>,
+    /// Asset kinds whose rows changed.
+    pub assets: Vec<String>,
+    pub scans: Vec<ScanChange>,
+    /// The protection or the capabilities of the host changed.
+    pub host_changed: bool,
+    /// Records that could not be stored, one sentence each.
+    pub refused: Vec<String>,
+}
+
+/// Progress of a scan as it now stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanChange {
+    pub id: ScanId,
+    pub items: Vec<ScanItemProgress>,
+    pub finished: bool,
+}
+
+/// Most categories the store tells apart; findings of further ones are refused.
+pub const CATEGORIES_MAX: usize = 512;
+/// Times an agent gives are brought within this many days before the server's clock, and
+/// never after it.
+pub const CLOCK_PAST_DAYS_MAX: i64 = 366;
+
+#[async_trait]
+pub trait IngestStore {
+    /// Stores what is new in `batch` and returns when it is durable. Batches of many callers
+    /// share one transaction. A replayed batch changes nothing and is acknowledged again.
+    ///
+    /// Fails with [`super::StoreError::NotFound`] for a host that is not enrolled.
+    async fn commit(&self, batch: IngestBatch) -> Result<Committed>;
+    /// Where each lane of `host` stands, newest epoch of each lane first.
+    async fn lane_positions(&self, host: HostId) -> Result<Vec<LanePosition>>;
+}
