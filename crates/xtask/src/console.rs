@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Everything `npm run build` reads.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 7] = [
     "src",
     "public",
     "index.html",
@@ -16,7 +16,6 @@ const SOURCES: [&str; 8] = [
     "package-lock.json",
     "vite.config.ts",
     "tsconfig.json",
-    "tsconfig.node.json",
 ];
 
 /// Builds `console/dist`, which the binary carries; does nothing when it is current.
