@@ -3,5 +3,7 @@
 pub mod collect;
 pub mod history;
 pub mod host_root;
+pub mod link;
 pub mod packages;
 pub mod schedule;
+pub mod spool;

@@ -1,3 +1,4 @@
 //! The server: takes what agents send, keeps it, and answers the console.
 
+pub mod ingest;
 pub mod store;

@@ -1,0 +1,3 @@
+//! The link to the server: one stream, held open for as long as the agent lives.
+
+mod rpc;
