@@ -10,7 +10,7 @@ const SETTLE: Duration = Duration::from_millis(300);
 /// A table that cost `c` to read rests for `c` times this before a change makes it due again.
 const REST_FACTOR: u32 = 50;
 /// ... but a change is never left unread longer than this.
-const REST_MAX: Duration = Duration::from_secs(60);
+const REST_MAX: Duration = Duration::from_mins(1);
 
 /// Times are of one clock that never goes back.
 #[derive(Debug, Default)]
