@@ -16,12 +16,16 @@ const MACHINE_DIGEST_PREFIX: &[u8] = b"garrison machine id v1\0";
 /// Reads the facts; what cannot be read is left empty.
 pub fn read(root: &HostRoot) -> HostFacts {
     let text = |path: &str| {
-        root.read(path, FILE_BYTES_MAX).map(|it| String::from_utf8_lossy(&it).into_owned()).unwrap_or_default()
+        root.read(path, FILE_BYTES_MAX)
+            .map(|it| String::from_utf8_lossy(&it).into_owned())
+            .unwrap_or_default()
     };
     let release = os_release(&first_of([text("/etc/os-release"), text("/usr/lib/os-release")]));
     let live = |path| if root.is_live() { text(path) } else { String::new() };
     HostFacts {
-        name: first_of([live("/proc/sys/kernel/hostname"), text("/etc/hostname")]).trim().to_owned(),
+        name: first_of([live("/proc/sys/kernel/hostname"), text("/etc/hostname")])
+            .trim()
+            .to_owned(),
         machine_digest: machine_digest(&text("/etc/machine-id")),
         os_id: release.id,
         os_name: release.name,
@@ -73,7 +77,10 @@ fn os_release(text: &str) -> OsRelease {
 }
 
 fn unquote(value: &str) -> String {
-    let inner = ['"', '\''].iter().find_map(|it| value.strip_prefix(*it)?.strip_suffix(*it)).unwrap_or(value);
+    let inner = ['"', '\'']
+        .iter()
+        .find_map(|it| value.strip_prefix(*it)?.strip_suffix(*it))
+        .unwrap_or(value);
     let mut out = String::new();
     let mut letters = inner.chars();
     while let Some(letter) = letters.next() {
@@ -86,7 +93,9 @@ fn unquote(value: &str) -> String {
 fn memory_bytes(meminfo: &str) -> u64 {
     meminfo
         .lines()
-        .find_map(|it| it.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
+        .find_map(|it| {
+            it.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+        })
         .map_or(0, |kib| kib * 1024)
 }
 
@@ -102,7 +111,10 @@ fn addresses(fib_trie: &str, if_inet6: &str) -> Vec<String> {
     for line in fib_trie.lines().map(str::trim) {
         if let Some(address) = line.strip_prefix("|-- ") {
             last = address;
-        } else if line == "/32 host LOCAL" && !last.starts_with("127.") && !last.starts_with("169.254.") {
+        } else if line == "/32 host LOCAL"
+            && !last.starts_with("127.")
+            && !last.starts_with("169.254.")
+        {
             out.push(last.to_owned());
         }
     }
@@ -126,8 +138,11 @@ mod tests {
     #[test]
     fn os_release_quoting() {
         let text = "# comment\nID=debian\nNAME='Debian \"x\"'\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Debian \\\"12\\\"\"\n";
-        let expected =
-            OsRelease { id: "debian".to_owned(), name: "Debian \"12\"".to_owned(), version: "12".to_owned() };
+        let expected = OsRelease {
+            id: "debian".to_owned(),
+            name: "Debian \"12\"".to_owned(),
+            version: "12".to_owned(),
+        };
         assert_eq!(os_release(text), expected);
         assert_eq!(os_release("not a file of this kind"), OsRelease::default());
     }

@@ -23,8 +23,20 @@ pub struct Tables {
 struct Table {
     rows: HashMap<String, RowDigest>,
     digest: SetDigest,
-    /// The server is known to hold exactly these rows, or will once the spool is empty.
-    synced: bool,
+    sync: Sync,
+}
+
+/// What is known of the server's copy of a table, once the spool is empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Sync {
+    /// Nothing: the next look is sent whole.
+    #[default]
+    Unknown,
+    /// It holds our rows, and maybe others that we could not see: the next complete look is
+    /// sent whole.
+    AtLeast,
+    /// It holds exactly our rows.
+    Exact,
 }
 
 /// One look at a table.
@@ -32,6 +44,8 @@ struct Table {
 pub struct Observation {
     pub rows: Vec<Row>,
     pub skipped: Vec<String>,
+    /// These are all rows there are. Otherwise a missing row proves nothing and none is removed.
+    pub complete: bool,
     pub at: Timestamp,
     /// Scan the look belongs to, empty for none.
     pub scan: String,
@@ -42,35 +56,49 @@ pub struct Observation {
 impl Tables {
     /// Compares with the last look and returns what the server has to be told, oldest first.
     pub fn observe(&mut self, spec: &'static Spec, look: Observation) -> Vec<wire::AssetDelta> {
-        let Observation { rows, mut skipped, at, scan, announce } = look;
+        let Observation { rows, mut skipped, complete, at, scan, announce } = look;
         let keyed = keyed(spec, rows, &mut skipped);
         let table = self.kinds.entry(spec.kind).or_default();
+        let full = complete && table.sync != Sync::Exact;
+        let all = full || table.sync == Sync::Unknown;
         let before = table.digest;
         let mut upserts = Vec::new();
         let mut rows_now = HashMap::with_capacity(keyed.len());
-        let mut digest = SetDigest::default();
         for (key, row) in keyed {
-            let row_digest = RowDigest::of(&key, &row, &|name| is_volatile(spec, name));
-            digest.add(row_digest);
-            if !table.synced || table.rows.get(&key) != Some(&row_digest) {
+            let digest = RowDigest::of(&key, &row, &|name| is_volatile(spec, name));
+            if all || table.rows.get(&key) != Some(&digest) {
                 upserts.push(upsert(&key, &row));
             }
-            rows_now.insert(key, row_digest);
+            rows_now.insert(key, digest);
         }
-        let full = !table.synced;
-        let removes: Vec<String> = if full {
-            Vec::new()
-        } else {
-            table.rows.keys().filter(|it| !rows_now.contains_key(*it)).cloned().collect()
+        let mut removes = Vec::new();
+        for (key, digest) in table.rows.drain().filter(|_| !full) {
+            if complete && !rows_now.contains_key(&key) {
+                removes.push(key);
+            } else {
+                rows_now.entry(key).or_insert(digest);
+            }
+        }
+        table.digest = SetDigest::default();
+        for digest in rows_now.values() {
+            table.digest.add(*digest);
+        }
+        table.rows = rows_now;
+        table.sync = match (complete, table.sync) {
+            (true, _) | (false, Sync::Exact) => Sync::Exact,
+            (false, Sync::Unknown | Sync::AtLeast) => Sync::AtLeast,
         };
-        *table = Table { rows: rows_now, digest, synced: true };
         if !full && !announce && upserts.is_empty() && removes.is_empty() {
             return Vec::new();
         }
-        let delta = wire::AssetDelta {
+        let comparable = |digest: SetDigest| match table.sync {
+            Sync::Exact => digest.to_bytes().to_vec(),
+            Sync::Unknown | Sync::AtLeast => Vec::new(),
+        };
+        split(wire::AssetDelta {
             kind: spec.kind.to_owned(),
-            digest_before: before.to_bytes().to_vec(),
-            digest_after: digest.to_bytes().to_vec(),
+            digest_before: if full { Vec::new() } else { comparable(before) },
+            digest_after: comparable(table.digest),
             upserts,
             removes,
             observed_at_us: at.0,
@@ -79,14 +107,13 @@ impl Tables {
             scan,
             range_from: String::new(),
             range_to: String::new(),
-        };
-        split(delta)
+        })
     }
 
     /// The next look at `kind` is sent whole. Unknown kinds are left alone.
     pub fn resync(&mut self, kind: &str) {
         if let Some(table) = self.kinds.get_mut(kind) {
-            table.synced = false;
+            table.sync = Sync::Unknown;
         }
     }
 
@@ -98,7 +125,7 @@ impl Tables {
         let mut differ = Vec::new();
         for (kind, table) in &mut self.kinds {
             if theirs.get(kind).copied().flatten() != Some(table.digest) {
-                table.synced = false;
+                table.sync = Sync::Unknown;
                 differ.push(*kind);
             }
         }

@@ -1,6 +1,7 @@
 //! What runs on a protected host: reads its state, follows its logs, decides, and tells the server.
 
 pub mod collect;
+pub mod facts;
 pub mod history;
 pub mod host_root;
 pub mod link;

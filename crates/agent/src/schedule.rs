@@ -94,7 +94,7 @@ mod tests {
 
     fn schedule() -> Schedule {
         let mut it = Schedule::default();
-        it.add("port", Duration::from_secs(60), ms(0));
+        it.add("port", Duration::from_mins(1), ms(0));
         it
     }
 
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(it.due(ms(0)), Some("port"));
         it.read("port", ms(0), ms(5), Duration::from_millis(5));
         assert_eq!(it.due(ms(5)), None);
-        assert_eq!(it.sleep(ms(5)), Some(Duration::from_secs(60)));
+        assert_eq!(it.sleep(ms(5)), Some(Duration::from_mins(1)));
         assert_eq!(it.due(ms(60_005)), Some("port"));
     }
 

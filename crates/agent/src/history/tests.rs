@@ -28,6 +28,7 @@ fn look(rows: Vec<Row>) -> Observation {
     Observation {
         rows,
         skipped: Vec::new(),
+        complete: true,
         at: Timestamp(1),
         scan: String::new(),
         announce: false,
@@ -91,6 +92,22 @@ fn a_server_that_differs_gets_the_whole_table() {
         wire::AssetDigest { kind: "thing".to_owned(), digest: first[0].digest_after.clone() };
     assert_eq!(tables.reconcile(&[same]), Vec::<&str>::new());
     assert_eq!(tables.reconcile(&[]), ["thing"]);
+    assert!(tables.observe(&SPEC, look(vec![row("a", 1, 1)]))[0].full);
+}
+
+#[test]
+fn an_incomplete_look_removes_nothing() {
+    let partial = |rows| Observation { complete: false, ..look(rows) };
+    let mut tables = Tables::default();
+    tables.observe(&SPEC, look(vec![row("a", 1, 1), row("b", 2, 1)]));
+    let delta = tables.observe(&SPEC, partial(vec![row("a", 5, 1)])).remove(0);
+    assert_eq!((delta.upserts.len(), delta.removes.len(), delta.full), (1, 0, false));
+    assert_eq!(tables.observe(&SPEC, look(vec![row("a", 5, 1)]))[0].removes, ["b"]);
+
+    let mut tables = Tables::default();
+    let first = tables.observe(&SPEC, partial(vec![row("a", 1, 1)])).remove(0);
+    assert_eq!((first.full, first.digest_after.len()), (false, 0));
+    assert_eq!(tables.observe(&SPEC, partial(vec![row("a", 1, 1)])), []);
     assert!(tables.observe(&SPEC, look(vec![row("a", 1, 1)]))[0].full);
 }
 
