@@ -4,6 +4,7 @@ pub mod collect;
 pub mod facts;
 pub mod history;
 pub mod host_root;
+pub mod inspect;
 pub mod link;
 pub mod packages;
 pub mod schedule;

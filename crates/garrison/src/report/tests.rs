@@ -98,7 +98,9 @@ fn terminal_english() {
 #[test]
 fn terminal_chinese_folds_by_columns() {
     let style = Style { colour: false, width: 40, language: Language::Zh };
-    check(&terminal::render(&report(), style), expect![[r#"
+    check(
+        &terminal::render(&report(), style),
+        expect![[r#"
         主机扫描 web-01  Debian GNU/Linux 12 · x86_64
         Garrison 0.1.0 · 2026-09-21T14:13:20Z · 0.41 s
 
@@ -116,7 +118,8 @@ fn terminal_chinese_folds_by_columns() {
           已检查    开放端口 1
           未读取    /proc/1/fd: permission 
                     denied
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -31,13 +31,20 @@ pub enum Record {
 #[derive(Clone, Debug, PartialEq)]
 pub struct AssetDelta {
     pub kind: String,
-    pub digest_before: SetDigest,
-    pub digest_after: SetDigest,
+    /// `None`: the agent cannot say, so there is nothing to compare.
+    pub digest_before: Option<SetDigest>,
+    pub digest_after: Option<SetDigest>,
     pub upserts: Vec<(String, Row)>,
     pub removes: Vec<String>,
     pub observed_at: Timestamp,
-    /// The upserts are the whole table.
+    /// The upserts are all rows whose key is in `range_from..range_to`, byte order; rows of the
+    /// store in that range that are not named are gone. A large table comes as adjoining ranges
+    /// of which only the last has digests.
     pub full: bool,
+    /// Empty: from the first key.
+    pub range_from: String,
+    /// Empty: to the last key.
+    pub range_to: String,
     pub skipped: Vec<String>,
     pub scan: Option<String>,
 }
