@@ -2,6 +2,7 @@
 
 pub mod asset;
 pub mod convert;
+pub mod enrol;
 pub mod finding;
 pub mod id;
 pub mod policy;
