@@ -132,7 +132,7 @@ impl PortRules {
                 return Err(error(line, format!("no danger is called `{}`", service.danger)));
             }
             if service.tcp.is_empty() && service.udp.is_empty() && service.process.is_empty() {
-                let name = &service.service;
+                let name = &service.name;
                 return Err(error(line, format!("`{name}` names neither a port nor a process")));
             }
             rules.index(index, &service);
@@ -229,7 +229,7 @@ fn judge_service<'a>(
             }
         };
     };
-    let name = service.service.as_str();
+    let name = service.name.as_str();
     let by_scope = danger.levels.at(facts.scope);
     if other {
         let level = by_scope.clamp(Level::Safe, Level::Attention);
@@ -340,7 +340,8 @@ struct Context {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Service {
-    service: String,
+    #[serde(rename = "service")]
+    name: String,
     danger: String,
     #[serde(default)]
     tcp: Vec<u16>,

@@ -5,7 +5,9 @@
 //! a packaged one about once in 10^8 look-ups, and without the key, which is new with each
 //! start, nobody can make such a path.
 
+pub mod apk;
 pub mod dpkg;
+pub mod rpm;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -33,7 +35,7 @@ pub(crate) struct Source {
 }
 
 /// Every database a host may have; one that is not there reads as nothing.
-static SOURCES: &[&Source] = &[&dpkg::SOURCE];
+static SOURCES: &[&Source] = &[&dpkg::SOURCE, &rpm::SOURCE, &apk::SOURCE];
 
 /// Identity of a database file: inode, size, mtime in ns.
 type Stamp = Option<(u64, u64, i64)>;

@@ -36,7 +36,7 @@ fn the_built_in_table_is_whole() {
         assert!(danger.levels.private <= danger.levels.exposed, "{name}");
     }
     for service in &rules.services {
-        assert!(service.tcp.iter().chain(&service.udp).all(|it| *it != 0), "{}", service.service);
+        assert!(service.tcp.iter().chain(&service.udp).all(|it| *it != 0), "{}", service.name);
     }
 }
 
