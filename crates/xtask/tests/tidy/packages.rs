@@ -78,6 +78,28 @@ fn the_console_lock_file_stays_within_its_budget() {
     check_none("every licence of the console's packages is known", &broken);
 }
 
+/// `npm ci` refuses a lock file that lacks a package another one names, and npm leaves out those it could not look
+/// up while writing the file, such as the builds for other systems on a mirror that has none.
+#[test]
+fn the_console_lock_file_is_whole() {
+    let lock = fs::read(root().join("console/package-lock.json")).expect("the console's lock file");
+    let lock: serde_json::Value = serde_json::from_slice(&lock).expect("the lock file is JSON");
+    let packages = lock["packages"].as_object().expect("packages");
+    let mut broken = Vec::new();
+    for (path, package) in packages {
+        for name in
+            package["optionalDependencies"].as_object().into_iter().flat_map(|them| them.keys())
+        {
+            let (inner, top) =
+                (format!("{path}/node_modules/{name}"), format!("node_modules/{name}"));
+            if !packages.contains_key(&inner) && !packages.contains_key(&top) {
+                broken.push(format!("{name}, which {path} names"));
+            }
+        }
+    }
+    check_none("packages missing from console/package-lock.json", &broken);
+}
+
 #[test]
 fn licence_expressions_are_understood() {
     let mit = |name: &str| name == "MIT" || name == "Apache-2.0 WITH LLVM-exception";
