@@ -42,7 +42,9 @@ pub(crate) struct HostSummary {
 /// One thing that was examined, and how far that went.
 #[derive(Debug, Serialize)]
 pub(crate) struct Item {
-    pub item: String,
+    /// `asset.port`, ...
+    #[serde(rename = "item")]
+    pub id: String,
     pub title: Text,
     pub state: ItemState,
     pub rows: usize,

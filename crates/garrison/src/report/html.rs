@@ -59,7 +59,7 @@ pub(crate) fn render(report: &Report, language: Language) -> String {
     unread(&mut out, report, language);
     let _ = write!(out, "<h2>{}</h2>", word("Assets", "资产"));
     for item in &report.items {
-        let kind = item.item.strip_prefix("asset.").unwrap_or(&item.item);
+        let kind = item.id.strip_prefix("asset.").unwrap_or(&item.id);
         if let Some(rows) = report.assets.get(kind) {
             table(&mut out, language.pick(&item.title), rows);
         }
@@ -91,7 +91,7 @@ fn unread(out: &mut String, report: &Report, language: Language) {
     }
     let _ = write!(out, "<h2>{}</h2><ul>", language.word("Could not be read", "未能读取"));
     for (item, text) in
-        report.items.iter().flat_map(|it| it.skipped.iter().map(move |text| (&it.item, text)))
+        report.items.iter().flat_map(|it| it.skipped.iter().map(move |text| (&it.id, text)))
     {
         let _ =
             write!(out, "<li><span class=\"dim\">{}</span> {}</li>", escape(item), escape(text));

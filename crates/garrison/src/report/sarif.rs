@@ -1,5 +1,7 @@
 //! The report as SARIF 2.1.0, for tools that gather findings of many scanners.
 
+use std::fmt::Write as _;
+
 use model::finding::{Evidence, Severity};
 use serde_json::{Value, json};
 
@@ -17,7 +19,7 @@ pub(crate) fn render(report: &Report) -> Value {
     let notes: Vec<Value> = report
         .items
         .iter()
-        .flat_map(|item| item.skipped.iter().map(move |it| (item.item.as_str(), it)))
+        .flat_map(|item| item.skipped.iter().map(move |it| (item.id.as_str(), it)))
         .map(|(item, text)| {
             json!({ "level": "note", "message": { "text": text }, "descriptor": { "id": item } })
         })
@@ -101,9 +103,11 @@ fn uri(path: &str) -> String {
     for byte in path.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                out.push(char::from(byte))
+                out.push(char::from(byte));
             }
-            _ => out.push_str(&format!("%{byte:02X}")),
+            _ => {
+                let _ = write!(out, "%{byte:02X}");
+            }
         }
     }
     out

@@ -50,7 +50,7 @@ fn report() -> Report {
         },
         root: "/".to_owned(),
         items: vec![Item {
-            item: "asset.port".to_owned(),
+            id: "asset.port".to_owned(),
             title: text("Open ports", "开放端口"),
             state: ItemState::Partial,
             rows: 1,

@@ -1,0 +1,84 @@
+//! `garrison bench`: figures of this build on this machine, each beside its bar.
+//!
+//! Hardware differs and is shared, so a figure is printed with what it is measured against in
+//! the same run: a peer doing the same job, or the limit we promise.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+mod assets;
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Args {
+    /// CPU time of a full asset collection, beside the same facts gathered by shelling out.
+    Assets,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let bars = match args {
+        Args::Assets => assets::run()?,
+    };
+    Ok(if print(&bars) { ExitCode::SUCCESS } else { ExitCode::from(crate::EXIT_FINDINGS) })
+}
+
+/// One figure and what it must not pass.
+#[derive(Debug)]
+pub(crate) struct Bar {
+    pub name: String,
+    pub figure: f64,
+    pub limit: f64,
+    pub unit: &'static str,
+    pub side: Side,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    AtMost,
+    AtLeast,
+}
+
+impl Bar {
+    pub(crate) fn at_most(
+        name: impl Into<String>,
+        figure: f64,
+        limit: f64,
+        unit: &'static str,
+    ) -> Self {
+        Self { name: name.into(), figure, limit, unit, side: Side::AtMost }
+    }
+
+    pub(crate) fn at_least(
+        name: impl Into<String>,
+        figure: f64,
+        limit: f64,
+        unit: &'static str,
+    ) -> Self {
+        Self { name: name.into(), figure, limit, unit, side: Side::AtLeast }
+    }
+
+    fn holds(&self) -> bool {
+        match self.side {
+            Side::AtMost => self.figure <= self.limit,
+            Side::AtLeast => self.figure >= self.limit,
+        }
+    }
+}
+
+/// Prints the table; true if every bar holds.
+fn print(bars: &[Bar]) -> bool {
+    let width = bars.iter().map(|it| it.name.chars().count()).max().unwrap_or(0);
+    for bar in bars {
+        let sign = if bar.side == Side::AtMost { "<=" } else { ">=" };
+        let verdict = if bar.holds() { "ok" } else { "MISSED" };
+        let pad = " ".repeat(width - bar.name.chars().count());
+        say(&format!(
+            "{}{pad}  {:>12.3} {:<8} bar {sign} {} {:<8} {verdict}",
+            bar.name, bar.figure, bar.unit, bar.limit, bar.unit
+        ));
+    }
+    bars.iter().all(Bar::holds)
+}
+
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
