@@ -1,5 +1,10 @@
 //! The server: takes what agents send, keeps it, and answers the console.
 
+pub mod agents;
 pub mod ca;
+pub mod clock;
+pub mod enrol;
 pub mod ingest;
+pub mod install;
+pub mod live;
 pub mod store;
