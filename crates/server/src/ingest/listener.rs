@@ -36,7 +36,7 @@ const HEADER_BYTES_MAX: u32 = 16 * 1024;
 const STREAMS_MAX: u32 = 8;
 /// A window that is larger is never given back by the connection.
 const WINDOW_BYTES: u32 = 256 * 1024;
-const KEEP_ALIVE: Duration = Duration::from_secs(60);
+const KEEP_ALIVE: Duration = Duration::from_mins(1);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often the listener's certificate is looked at.
 const REFRESH_INTERVAL: Duration = Duration::from_hours(1);
