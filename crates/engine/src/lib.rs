@@ -2,5 +2,7 @@
 
 pub mod asset_risk;
 pub mod content;
+pub mod login;
+pub mod place;
 pub mod ports;
 pub mod text;
