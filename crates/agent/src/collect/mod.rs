@@ -3,9 +3,14 @@
 //! A collector opens (`collect`), a pure `parse` understands. What could not be read is named
 //! in `skipped`, and a collector that panics costs its own table only.
 
+pub mod container;
 pub mod fields;
 pub mod hash_cache;
+pub mod mask;
+pub mod process;
+pub mod users;
 
+use std::cell::OnceCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -16,9 +21,11 @@ use model::time::Timestamp;
 use crate::host_root::{HostRoot, ReadError};
 use crate::packages::PackageIndex;
 use hash_cache::HashCache;
+use process::table::{Process, ProcessTable};
+use users::Users;
 
 /// Every collector, in the order of the console's tabs.
-pub static ALL: &[&Collector] = &[];
+pub static ALL: &[&Collector] = &[&process::COLLECTOR, &container::COLLECTOR];
 
 /// Most `skipped` lines of one run of one collector; the rest is counted.
 pub const SKIPPED_LINES_MAX: usize = 100;
@@ -78,6 +85,8 @@ pub struct Context<'a> {
     pub packages: &'a PackageIndex,
     pub now: Timestamp,
     hashes: &'a Mutex<HashCache>,
+    processes: OnceCell<ProcessTable>,
+    users: OnceCell<Users>,
 }
 
 impl<'a> Context<'a> {
@@ -87,7 +96,28 @@ impl<'a> Context<'a> {
         hashes: &'a Mutex<HashCache>,
         now: Timestamp,
     ) -> Self {
-        Self { root, packages, now, hashes }
+        let (processes, users) = (OnceCell::new(), OnceCell::new());
+        Self { root, packages, now, hashes, processes, users }
+    }
+
+    /// The running processes, read when first asked for.
+    pub fn processes(&self) -> &ProcessTable {
+        self.processes.get_or_init(|| ProcessTable::read(self.root))
+    }
+
+    /// The accounts of `/etc/passwd`, read when first asked for.
+    pub fn users(&self) -> &Users {
+        self.users.get_or_init(|| Users::read(self.root))
+    }
+
+    /// Name of a user, or its number in digits.
+    pub fn user_name(&self, uid: u32) -> String {
+        self.users().name(uid).map_or_else(|| uid.to_string(), ToOwned::to_owned)
+    }
+
+    /// The package that installed the executable of `process`, which is none in a container.
+    pub fn package_of(&self, process: &Process) -> Option<&str> {
+        self.packages.owner(process.executable_on_host(self.root)?)
     }
 
     /// SHA-256 of a file in hexadecimal digits, read only if the file has changed.
