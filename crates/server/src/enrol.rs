@@ -14,7 +14,7 @@ use crate::ca::check_csr;
 use crate::clock;
 use crate::ingest::{Caller, LinkServer, rpc::enrolment_server::Enrolment as EnrolmentService};
 use crate::install;
-use crate::store::{AuditEntry, EnrolAsk, EnrolledAs, HostFacts, NewEnrolToken, StoreError};
+use crate::store::{Actor, AuditEntry, EnrolAsk, EnrolledAs, HostFacts, NewEnrolToken, StoreError};
 
 /// Largest enrolment request: a key, names and some facts.
 pub(crate) const REQUEST_BYTES_MAX: usize = 64 * 1024;
@@ -131,11 +131,29 @@ impl EnrolmentService for Enrolment {
                 tracing::warn!(host = %enrolled.host, copy_of = %other, "copy of a host enrolled");
             }
         }
-        self.certify(enrolled.host, &ask.csr_der, now).await.map(Response::new)
+        let reply = self.certify(enrolled.host, &ask.csr_der, now).await?;
+        self.order_scan(enrolled.host, now).await;
+        Ok(Response::new(reply))
     }
 }
 
 impl Enrolment {
+    /// Protection begins with a look at everything; the agent gets the task when it connects.
+    async fn order_scan(&self, host: HostId, now: Timestamp) {
+        let audit = AuditEntry {
+            at: now,
+            actor: Actor::system(),
+            address: String::new(),
+            action: "scan.create".to_owned(),
+            target: host.to_string(),
+            detail: serde_json::json!({ "reason": "enrolled" }),
+        };
+        let by = Actor::system().0;
+        if let Err(error) = self.link.store.create_scan(host, Vec::new(), by, audit).await {
+            tracing::warn!(%host, %error, "the first scan was not ordered");
+        }
+    }
+
     async fn certify(
         &self,
         host: HostId,
