@@ -1,9 +1,11 @@
 //! What runs on a protected host: reads its state, follows its logs, decides, and tells the server.
 
 pub mod collect;
+pub mod enrol;
 pub mod facts;
 pub mod history;
 pub mod host_root;
+pub mod identity;
 pub mod inspect;
 pub mod link;
 pub mod packages;
