@@ -1,13 +1,9 @@
-//! Builds and runs the fuzz targets of `fuzz/` with the toolchain that builds everything else.
+//! Builds and runs the fuzz targets of `crates/fuzz` with the toolchain that builds everything else.
 //!
 //! The parsers have no unsafe code, so libFuzzer needs coverage counters but no address sanitizer, and those are
 //! stable code generation options: neither a nightly toolchain nor cargo-fuzz has to be installed.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
 
@@ -16,51 +12,59 @@ use crate::shell::{self, Shell};
 /// Coverage counters on every edge, a table of their places, comparisons traced; arithmetic and assertions checked.
 const INSTRUMENTED: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
      -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
-     -Cllvm-args=-sanitizer-coverage-trace-compares -Cdebug-assertions -Coverflow-checks -Ccodegen-units=1";
+     -Cllvm-args=-sanitizer-coverage-trace-compares -Cdebug-assertions -Coverflow-checks";
+/// Whole-program optimisation would take longer than most fuzzing.
+const PROFILE: [(&str, &str); 3] = [
+    ("CARGO_PROFILE_RELEASE_LTO", "off"),
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
+];
 /// Longer inputs find nothing that shorter ones do not, only later, in bytes.
 const INPUT_LEN_MAX: u32 = 65_536;
 /// The most memory one input may cost, in MiB, and the longest it may take, in seconds.
 const MEMORY_MIB_MAX: u32 = 1024;
 const INPUT_SECONDS_MAX: u32 = 10;
 
-/// Fuzzes `targets` (all, when empty) for `seconds` each; with `check` only compiles them.
+/// Fuzzes `targets` (all, when empty) for `seconds` each; with `check` only compiles what runs them.
 pub(crate) fn run(
     shell: &Shell,
     seconds: u32,
     check: bool,
     targets: &[String],
 ) -> Result<ExitCode> {
-    let known = names(&shell.root.join("fuzz/fuzz_targets"))?;
-    if let Some(unknown) = targets.iter().find(|target| !known.contains(target)) {
-        bail!("no such fuzz target: {unknown}; there are {}", known.join(", "));
-    }
-    let manifest = shell.root.join("fuzz/Cargo.toml");
-    if check {
-        let mut command = shell.command("cargo");
-        shell::step(
-            "compile the fuzz targets",
-            command.args(["check", "--quiet", "--locked", "--manifest-path"]).arg(manifest),
-        )?;
-        return Ok(ExitCode::SUCCESS);
-    }
-
     let triple = host_triple(shell)?;
     let build = shell.target.join("fuzz");
     let mut command = shell.command("cargo");
+    command.arg(if check { "check" } else { "build" });
     // Naming the target keeps the counters out of build scripts and macros.
-    command
-        .args(["build", "--quiet", "--release", "--locked", "--target", &triple, "--manifest-path"])
-        .arg(manifest);
+    command.args([
+        "--quiet",
+        "--release",
+        "--locked",
+        "--target",
+        &triple,
+        "--package",
+        "fuzz",
+        "--features",
+        "libfuzzer",
+    ]);
     shell::step(
         "build the fuzz targets",
-        command.env("CARGO_TARGET_DIR", &build).env("RUSTFLAGS", INSTRUMENTED),
+        command.env("CARGO_TARGET_DIR", &build).env("RUSTFLAGS", INSTRUMENTED).envs(PROFILE),
     )?;
+    if check {
+        return Ok(ExitCode::SUCCESS);
+    }
 
-    let folder = build.join(&triple).join("release");
+    let binary = build.join(&triple).join("release/fuzz-one");
+    let known = names(shell)?;
+    if let Some(unknown) = targets.iter().find(|target| !known.contains(target)) {
+        bail!("no such fuzz target: {unknown}; there are {}", known.join(", "));
+    }
     let chosen = if targets.is_empty() { &known } else { targets };
     let mut failed = Vec::new();
     for name in chosen {
-        if !fuzz_one(shell, &folder, name, seconds)? {
+        if !fuzz_one(shell, &binary, name, seconds)? {
             failed.push(name.as_str());
         }
     }
@@ -73,15 +77,14 @@ pub(crate) fn run(
     Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn fuzz_one(shell: &Shell, folder: &Path, name: &str, seconds: u32) -> Result<bool> {
-    // What is found is kept outside the repository; what is committed as seeds is only read.
+fn fuzz_one(shell: &Shell, binary: &Path, name: &str, seconds: u32) -> Result<bool> {
     let found = shell.cache.join("fuzz").join(name);
-    let breaks = shell.root.join("fuzz/artifacts").join(name);
+    let breaks = shell.root.join("fuzz-breaks").join(name);
     for folder in [&found, &breaks] {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    let mut command = shell.command(folder.join(name));
-    command.args([
+    let mut command = shell.command(binary);
+    command.env("FUZZ_TARGET", name).args([
         format!("-max_total_time={seconds}"),
         format!("-max_len={INPUT_LEN_MAX}"),
         format!("-rss_limit_mb={MEMORY_MIB_MAX}"),
@@ -89,27 +92,27 @@ fn fuzz_one(shell: &Shell, folder: &Path, name: &str, seconds: u32) -> Result<bo
         format!("-artifact_prefix={}/", breaks.display()),
         "-print_final_stats=1".to_owned(),
     ]);
-    command.arg(found);
-    let seeds: PathBuf = shell.root.join("fuzz/corpus").join(name);
-    if seeds.is_dir() {
-        command.arg(seeds);
-    }
-    Ok(shell::show(&format!("fuzz {name}"), &mut command)?.success)
+    Ok(shell::show(&format!("fuzz {name}"), command.arg(found))?.success)
 }
 
-/// The targets: one file each.
-fn names(folder: &Path) -> Result<Vec<String>> {
-    let entries =
-        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut names = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
-            names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
-        }
+/// The names of the targets; the fixtures they start from are laid out on the way.
+fn names(shell: &Shell) -> Result<Vec<String>> {
+    let mut command = shell.command("cargo");
+    command.args([
+        "run",
+        "--quiet",
+        "--locked",
+        "--package",
+        "fuzz",
+        "--bin",
+        "fuzz-targets",
+        "--",
+    ]);
+    let output = command.arg(shell.cache.join("fuzz")).output().context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("cannot list the fuzz targets: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
-    names.sort();
-    Ok(names)
+    Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
 }
 
 fn host_triple(shell: &Shell) -> Result<String> {

@@ -14,6 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agent", &["model", "engine", "sensor"]),
     ("server", &["model", "engine"]),
     ("garrison", &["model", "engine", "agent", "server"]),
+    ("fuzz", &["model", "agent"]),
     ("xtask", &[]),
 ];
 

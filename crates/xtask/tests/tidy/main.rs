@@ -83,7 +83,7 @@ impl Source {
 
     /// Data that stands for somebody else's files.
     fn is_fixture(&self) -> bool {
-        self.path.contains("fixtures/") || self.path.starts_with("fuzz/corpus/")
+        self.path.contains("fixtures/")
     }
 
     /// Lines with their numbers, from 1.
