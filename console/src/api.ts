@@ -10,22 +10,25 @@ import type {
   Dashboard,
   EnrolToken,
   Finding,
+  FindingAnswer,
   FindingCounters,
   FindingItem,
   HandleAction,
   Host,
+  HostAnswer,
+  HostDetail,
   Login,
   Me,
   NamedRef,
+  Outcome,
   Page,
-  Permission,
   Policy,
+  PolicyState,
   Role,
   Rule,
   Scan,
   SearchHit,
   Settings,
-  Status,
   Text,
   User,
 } from "./contract";
@@ -56,7 +59,9 @@ function pages<T>(path: string, query: Query = {}) {
 export interface HostFilter {
   q?: string;
   group?: string;
-  state?: string;
+  connection?: string;
+  protection?: string;
+  /** At least this severe. */
   risk?: string;
   sort?: "name" | "risk" | "last_seen";
   order?: "asc" | "desc";
@@ -79,7 +84,15 @@ export const read = {
   meta: () => get<{ version: string; name: string; uptime_s: number }>("/meta"),
   dashboard: (days: 7 | 30) => get<Dashboard>("/dashboard", { days }),
   hosts: (filter: HostFilter) => pages<Host>("/hosts", { ...filter }),
-  host: (id: string) => get<Host>(`/hosts/${id}`),
+  host: (id: string) =>
+    queryOptions({
+      queryKey: [`/hosts/${id}`],
+      queryFn: async ({ signal }): Promise<HostDetail> => {
+        const { host, ...rest } = await request<HostAnswer>("GET", `/hosts/${id}`, { signal });
+        return { ...host, ...rest };
+      },
+    }),
+  scan: (id: string) => get<Scan>(`/scans/${id}`),
   hostScans: (id: string) => get<Page<Scan>>(`/hosts/${id}/scans`),
   hostLogins: (id: string) => pages<Login>(`/hosts/${id}/logins`),
   groups: () => get<Page<NamedRef & { hosts?: number }>>("/groups"),
@@ -92,9 +105,18 @@ export const read = {
   latestFindings: (filter: FindingFilter, limit: number) =>
     get<Page<FindingItem>>("/findings", { ...filter, limit }),
   counters: (filter: FindingFilter) => get<FindingCounters>("/findings/counters", { ...filter }),
-  finding: (id: string) => get<Finding>(`/findings/${id}`),
+  finding: (id: string) =>
+    queryOptions({
+      queryKey: [`/findings/${id}`],
+      queryFn: async ({ signal }): Promise<Finding> => {
+        const { finding, ...rest } = await request<FindingAnswer>("GET", `/findings/${id}`, {
+          signal,
+        });
+        return { ...finding, ...rest };
+      },
+    }),
   rules: () => get<Page<Rule>>("/rules"),
-  policy: () => get<Policy>("/policy"),
+  policy: () => get<PolicyState>("/policy"),
   settings: () => get<Settings>("/settings"),
   users: () => get<Page<User>>("/users"),
   apiTokens: () => get<Page<ApiToken>>("/api-tokens"),
@@ -120,24 +142,25 @@ export const act = {
       body: { ids, action },
     }),
   handle: (ids: string[], action: HandleAction, remark?: string) =>
-    request<{ items: { id: string; status: Status; undo: boolean }[] }>(
-      "POST",
-      "/findings/handle",
-      { body: remark ? { ids, action, remark } : { ids, action } },
-    ),
+    request<{ items: Outcome[] }>("POST", "/findings/handle", {
+      body: remark ? { ids, action, remark } : { ids, action },
+    }),
   unhandle: (ids: string[]) =>
-    request<{ items: { id: string; status: Status }[] }>("POST", "/findings/unhandle", {
+    request<{ items: Outcome[] }>("POST", "/findings/unhandle", {
       body: { ids },
     }),
-  setPolicy: (policy: Policy) => request<Policy>("PUT", "/policy", { body: policy }),
+  setPolicy: (version: number, policy: Policy) =>
+    request<PolicyState>("PUT", "/policy", { body: { version, policy } }),
   setSettings: (settings: Settings) => request<Settings>("PUT", "/settings", { body: settings }),
-  createUser: (user: { name: string; role: Role; password?: string }) =>
-    request<User & { password?: string }>("POST", "/users", { body: user }),
-  changeUser: (id: string, change: { role?: Role; disabled?: boolean; password?: string }) =>
+  createUser: (user: { name: string; role: Role }) =>
+    request<{ user: User; password: string }>("POST", "/users", { body: user }),
+  resetPassword: (id: string) =>
+    request<{ user: User; password: string }>("POST", `/users/${id}/reset-password`),
+  changeUser: (id: string, change: { role?: Role; disabled?: boolean }) =>
     request<User>("PATCH", `/users/${id}`, { body: change }),
   deleteUser: (id: string) => request<void>("DELETE", `/users/${id}`),
-  createApiToken: (token: { name: string; permissions: Permission[]; ttl_s: number }) =>
-    request<ApiToken & { token: string }>("POST", "/api-tokens", { body: token }),
+  createApiToken: (token: { name: string; role: Role; ttl_s: number }) =>
+    request<{ item: ApiToken; token: string }>("POST", "/api-tokens", { body: token }),
   deleteApiToken: (id: string) => request<void>("DELETE", `/api-tokens/${id}`),
   createEnrolToken: (token: { group: string; ttl_s: number; uses: number }) =>
     request<{ id: string; token: string; one_liner: string; expires_at: string }>(

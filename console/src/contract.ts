@@ -49,6 +49,14 @@ export interface NamedRef {
   name: string;
 }
 
+export type DeductionReason =
+  | "critical_findings"
+  | "high_findings"
+  | "medium_findings"
+  | "low_findings"
+  | "unprotected_hosts"
+  | "degraded_hosts";
+
 export interface Dashboard {
   as_of: string;
   risks: {
@@ -69,16 +77,22 @@ export interface Dashboard {
   handled: ({ day: string } & Counts)[];
   intrusions: { category: string; count: number }[];
   top_hosts: { host: NamedRef; risk: number; counts: Counts }[];
+  latest: FindingItem[];
   score: {
     value: number;
-    deductions: { reason_code: string; points: number; count: number; kind?: FindingKind | null }[];
+    deductions: {
+      reason_code: DeductionReason;
+      points: number;
+      count: number;
+      kind?: FindingKind | null;
+    }[];
   };
 }
 
 export interface Capability {
   id: string;
-  state: string;
-  reason: Text;
+  state: "active" | "degraded" | "missing";
+  reason: string;
 }
 
 export interface Host {
@@ -105,8 +119,15 @@ export interface Host {
   remark: string;
   usage: { resident_bytes: number; cpu_ratio: number };
   telemetry_dropped: number;
-  asset_counts: Record<string, number>;
 }
+interface HostExtra {
+  open: { kind: FindingKind; category: string; severity: Severity; count: number }[];
+  asset_counts: { kind: string; rows: number }[];
+  trend: ({ day: string } & Counts)[];
+  certificate_expires_at?: string | null;
+}
+export type HostAnswer = { host: Host } & HostExtra;
+export type HostDetail = Host & HostExtra;
 
 export type ColumnForm =
   | "text"
@@ -138,6 +159,7 @@ export interface TableSpec {
 }
 export interface AssetKind {
   spec: TableSpec;
+  summary_column: string;
   rows: number;
   hosts: number;
 }
@@ -226,36 +248,50 @@ export type Evidence =
       key_fingerprint?: string | null;
     }
   | { type: "fact"; name: string; value: unknown };
-export interface Finding extends FindingItem {
+interface FindingExtra {
   params: Record<string, unknown>;
   evidence: Evidence[];
-  why: Text;
-  advice: Text;
-  rule_title: Text;
+  why?: Text | null;
+  advice?: Text | null;
+  rule_title?: Text | null;
+  actions: HandleAction[];
   history: { at: string; by: string; action: string; remark?: string | null }[];
   similar: FindingItem[];
 }
+export type FindingAnswer = { finding: FindingItem } & FindingExtra;
+export type Finding = FindingItem & FindingExtra;
 export interface FindingCounters {
-  categories: { category: string; count: number }[];
-  severities: Record<Severity, number>;
+  total: number;
+  open: { kind: FindingKind; category: string; severity: Severity; count: number }[];
 }
 
+export type ScanItemState = "queued" | "running" | "done" | "partial" | "failed";
+export interface ScanItem {
+  item: string;
+  state: ScanItemState;
+  rows: number;
+  findings: number;
+  reason: string;
+}
 export interface Scan {
   id: string;
-  host: string;
-  state: "queued" | "running" | "finished" | "failed";
-  items: { item: string; state: string; rows?: number | null; error?: string | null }[];
-  requested_at: string;
+  host: NamedRef;
+  requested_by: string;
+  wanted: string[];
+  created_at: string;
   started_at?: string | null;
   finished_at?: string | null;
+  refused?: string | null;
+  items: ScanItem[];
 }
 export interface Login {
   at: string;
+  service: string;
   user: string;
   address: string;
-  service: string;
-  country?: string | null;
-  method?: string | null;
+  country: string;
+  method: string;
+  key_fingerprint: string;
 }
 
 export interface Policy {
@@ -275,31 +311,42 @@ export interface Policy {
   ports: { ignored: { protocol: string; port: number }[] };
   collect: { fast_s: number; slow_s: number };
 }
+export interface PolicyState {
+  version: number;
+  policy: Policy;
+  changed_at: string;
+  changed_by: string;
+}
 export interface Settings {
   alarm_retention_days: number;
+  change_retention_days: number;
 }
 export interface User {
   id: string;
   name: string;
   role: Role;
   disabled: boolean;
+  must_change_password: boolean;
   created_at: string;
   last_login_at?: string | null;
 }
 export interface ApiToken {
   id: string;
   name: string;
-  permissions: Permission[];
+  user: string;
+  role: Role;
   created_at: string;
-  expires_at?: string | null;
+  expires_at: string;
   last_used_at?: string | null;
 }
 export interface EnrolToken {
   id: string;
   group: NamedRef;
+  uses_max: number;
   uses_left: number;
-  expires_at: string;
   created_at: string;
+  created_by: string;
+  expires_at: string;
 }
 export interface AuditEntry {
   id: string;
@@ -318,9 +365,27 @@ export interface Rule {
   severity: Severity;
   why: Text;
   advice: Text;
-  technique?: string | null;
+  techniques: string[];
+  actions: HandleAction[];
+}
+export interface ScanProgress {
+  id: string;
+  host: string;
+  items: ScanItem[];
+  finished: boolean;
 }
 export type SearchHit =
-  | { type: "host"; id: string; name: string; detail: string }
-  | { type: "finding"; id: string; sentence: Text; host: NamedRef }
-  | { type: "asset"; kind: string; key: string; host: NamedRef };
+  | { type: "host"; host: NamedRef; addresses: string[] }
+  | { type: "finding"; finding: FindingItem }
+  | {
+      type: "asset";
+      asset: { kind: string; column: string; value: string; hosts: number; rows: number };
+    };
+
+/** What became of one finding that a person decided about. */
+export interface Outcome {
+  id: string;
+  status: Status;
+  undo: boolean;
+  refused?: string | null;
+}

@@ -45,6 +45,9 @@ export const formatExact = (at: number, language: Language): string =>
     timeStyle: "long",
   }).format(at);
 
+export const formatMinute = (at: number, language: Language): string =>
+  new Intl.DateTimeFormat(LOCALE[language], { dateStyle: "medium", timeStyle: "short" }).format(at);
+
 export const formatDay = (day: string, language: Language): string =>
   new Intl.DateTimeFormat(LOCALE[language], {
     month: "short",

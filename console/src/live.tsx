@@ -9,24 +9,17 @@ import {
   useRef,
   useState,
 } from "react";
-import type { Connection, FindingItem, Protection } from "./contract";
+import type { Connection, FindingItem, Protection, ScanProgress } from "./contract";
 
 export type LiveState = "connecting" | "live" | "lost";
-
-export interface ScanProgress {
-  id: string;
-  host: string;
-  state: string;
-  item?: string | null;
-  done: number;
-  total: number;
-}
 
 export interface LiveEvents {
   finding: { item: FindingItem };
   host: { id: string; connection: Connection; protection: Protection };
   scan: ScanProgress;
   counts: unknown;
+  /** Events were lost on the way. */
+  reset: unknown;
 }
 
 type Listener<E extends keyof LiveEvents> = (event: LiveEvents[E]) => void;
@@ -39,7 +32,7 @@ interface Feed {
 
 const Context = createContext<Feed>({ state: "connecting", on: () => () => {} });
 
-const EVENTS = ["finding", "host", "scan", "counts"] as const;
+const EVENTS = ["finding", "host", "scan", "counts", "reset"] as const;
 const RETRY_MS = 5_000;
 const REFRESH_MS = 700;
 
@@ -60,6 +53,7 @@ export function LiveProvider({ children }: { children: ReactNode }) {
       },
       onEvent: (name, data) => {
         if (name === "finding" || name === "counts") refresh();
+        if (name === "reset") void queries.invalidateQueries();
         if (name === "host") patchHosts(queries, data as LiveEvents["host"]);
         for (const tell of listeners.current.get(name) ?? []) tell(data as never);
       },

@@ -10,7 +10,17 @@ import {
 import { read } from "./api";
 import { ApiError } from "./http";
 import { Broken, NotFound } from "./parts/broken";
-import { parseSearch, signInSearch, stringifySearch } from "./search";
+import {
+  assetsSearch,
+  changesSearch,
+  dashboardSearch,
+  eventsSearch,
+  parseSearch,
+  serverSearch,
+  serversSearch,
+  signInSearch,
+  stringifySearch,
+} from "./search";
 
 const root = createRootRouteWithContext<{ queries: QueryClient }>()({ component: Outlet });
 
@@ -44,7 +54,90 @@ const frame = createRoute({
   component: lazyRouteComponent(() => import("./pages/frame/page"), "FramePage"),
 });
 
-const tree = root.addChildren([signIn, password, frame]);
+const dashboard = createRoute({
+  getParentRoute: () => frame,
+  path: "/",
+  validateSearch: dashboardSearch,
+  component: lazyRouteComponent(() => import("./pages/dashboard/page"), "DashboardPage"),
+});
+
+const servers = createRoute({
+  getParentRoute: () => frame,
+  path: "/servers",
+  validateSearch: serversSearch,
+  component: lazyRouteComponent(() => import("./pages/servers/page"), "ServersPage"),
+});
+
+const server = createRoute({
+  getParentRoute: () => frame,
+  path: "/servers/$host",
+  validateSearch: serverSearch,
+  component: lazyRouteComponent(() => import("./pages/server/page"), "ServerPage"),
+});
+
+const assets = createRoute({
+  getParentRoute: () => frame,
+  path: "/assets",
+  component: lazyRouteComponent(() => import("./pages/assets/page"), "AssetsPage"),
+});
+
+const assetKind = createRoute({
+  getParentRoute: () => frame,
+  path: "/assets/$kind",
+  validateSearch: assetsSearch,
+  component: lazyRouteComponent(() => import("./pages/assets/kind"), "AssetKindPage"),
+});
+
+const changes = createRoute({
+  getParentRoute: () => frame,
+  path: "/changes",
+  validateSearch: changesSearch,
+  component: lazyRouteComponent(() => import("./pages/changes/page"), "ChangesPage"),
+});
+
+const events = createRoute({
+  getParentRoute: () => frame,
+  path: "/events",
+  validateSearch: eventsSearch,
+  component: lazyRouteComponent(() => import("./pages/events/page"), "EventsPage"),
+});
+
+const event = createRoute({
+  getParentRoute: () => frame,
+  path: "/events/$finding",
+  component: lazyRouteComponent(() => import("./pages/events/finding"), "FindingPage"),
+});
+
+const settings = createRoute({
+  getParentRoute: () => frame,
+  path: "/settings/$section",
+  component: lazyRouteComponent(() => import("./pages/settings/page"), "SettingsPage"),
+});
+
+const settingsIndex = createRoute({
+  getParentRoute: () => frame,
+  path: "/settings",
+  beforeLoad: () => {
+    throw redirect({ to: "/settings/$section", params: { section: "enrolment" } });
+  },
+});
+
+const tree = root.addChildren([
+  signIn,
+  password,
+  frame.addChildren([
+    dashboard,
+    servers,
+    server,
+    assets,
+    assetKind,
+    changes,
+    events,
+    event,
+    settings,
+    settingsIndex,
+  ]),
+]);
 
 export function makeRouter(queries: QueryClient) {
   return createRouter({

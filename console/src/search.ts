@@ -9,7 +9,7 @@ const pick = <K extends string>(raw: Record<string, unknown>, names: readonly K[
   return out;
 };
 
-const choice = <C extends string>(value: string | undefined, choices: readonly C[]) =>
+const choice = <const C extends string>(value: string | undefined, choices: readonly C[]) =>
   choices.find((it) => it === value);
 
 /** Leaves out what is not given: an absent filter is no filter. */
@@ -54,7 +54,7 @@ export function eventsSearch(raw: Record<string, unknown>) {
 export type EventsSearch = ReturnType<typeof eventsSearch>;
 
 export function serversSearch(raw: Record<string, unknown>) {
-  const it = pick(raw, ["q", "group", "state", "risk", "sort", "order"]);
+  const it = pick(raw, ["q", "group", "connection", "protection", "risk", "sort", "order"]);
   return compact({
     ...it,
     sort: choice(it.sort, ["name", "risk", "last_seen"]),

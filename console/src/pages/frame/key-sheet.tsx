@@ -3,7 +3,7 @@ import { useTranslation } from "react-i18next";
 
 const KEYS = [
   ["/", "search"],
-  ["j  k", "move"],
+  ["j k", "move"],
   ["x", "select"],
   ["Enter", "open"],
   ["h", "handle"],
@@ -22,9 +22,9 @@ export function KeySheet({ open, onClose }: { open: boolean; onClose: () => void
         {KEYS.map(([keys, id]) => (
           <div key={id}>
             <dt>
-              {keys
-                .split(" ")
-                .map((key, index) => (key ? <kbd key={`${key}${index}`}>{key}</kbd> : null))}
+              {keys.split(" ").map((key) => (
+                <kbd key={key}>{key}</kbd>
+              ))}
             </dt>
             <dd>{t(`keys.${id}`)}</dd>
           </div>

@@ -13,6 +13,7 @@ import { type ComponentType, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useKeys } from "../../keys";
 import { LiveProvider } from "../../live";
+import { HandlingProvider } from "../../parts/finding/handle";
 import { Logo } from "../../parts/logo";
 import { LanguageSwitch, SchemeSwitch } from "../../parts/switches";
 import { setPrefs, usePrefs } from "../../prefs";
@@ -66,7 +67,9 @@ export function FramePage() {
           </div>
         </header>
         <main id="content" tabIndex={-1} className="content">
-          <Outlet />
+          <HandlingProvider>
+            <Outlet />
+          </HandlingProvider>
         </main>
       </div>
       <KeySheet open={sheet} onClose={() => setSheet(false)} />

@@ -25,22 +25,26 @@ export function GlobalSearch() {
 
   const hits = asked.length >= 2 ? (found.data?.items ?? []) : [];
   const label = (hit: SearchHit): { text: string; side: string } => {
-    if (hit.type === "host") return { text: hit.name, side: hit.detail };
-    if (hit.type === "finding") return { text: say(hit.sentence), side: hit.host.name };
-    return { text: cutMiddle(hit.key.replaceAll("|", " · "), 60), side: hit.host.name };
+    if (hit.type === "host") return { text: hit.host.name, side: hit.addresses[0] ?? "" };
+    if (hit.type === "finding")
+      return { text: say(hit.finding.sentence), side: hit.finding.host.name };
+    const side = t("search.hosts", { count: hit.asset.hosts });
+    return { text: cutMiddle(hit.asset.value, 56), side };
   };
   const open = (hit: SearchHit) => {
     setTyped("");
     field.current?.blur();
-    if (hit.type === "host") void navigate({ to: "/servers/$host", params: { host: hit.id } });
+    if (hit.type === "host") void navigate({ to: "/servers/$host", params: { host: hit.host.id } });
     if (hit.type === "finding")
-      void navigate({ to: "/events/$finding", params: { finding: hit.id } });
-    if (hit.type === "asset")
+      void navigate({ to: "/events/$finding", params: { finding: hit.finding.id } });
+    if (hit.type === "asset") {
+      const { kind, column, value } = hit.asset;
       void navigate({
-        to: "/servers/$host",
-        params: { host: hit.host.id },
-        search: { tab: "assets", kind: hit.kind, q: typed.trim() },
+        to: "/assets/$kind",
+        params: { kind },
+        search: { view: "rows", column, value },
       });
+    }
   };
   const groups = TYPES.map((type) => ({
     label: t(`search.${type}`),

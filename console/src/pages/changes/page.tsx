@@ -1,0 +1,58 @@
+import { useQuery } from "@tanstack/react-query";
+import { getRouteApi, useNavigate } from "@tanstack/react-router";
+import { Button } from "antd";
+import { useTranslation } from "react-i18next";
+import { read } from "../../api";
+import { AssetTabs } from "../../parts/asset-tabs";
+import { ChangeTable } from "../../parts/change-list";
+import { PageHead } from "../../parts/page-head";
+import { Pick } from "../../parts/pick";
+import { useText } from "../../parts/text";
+
+const route = getRouteApi("/frame/changes");
+const OPS = ["added", "removed", "changed"] as const;
+
+export function ChangesPage() {
+  const { t } = useTranslation();
+  const say = useText();
+  const search = route.useSearch();
+  const navigate = useNavigate({ from: "/changes" });
+  const { data: kinds } = useQuery(read.assetKinds());
+  const { data: host } = useQuery({
+    ...read.host(search.host ?? ""),
+    enabled: Boolean(search.host),
+  });
+  const set = (name: "kind" | "op" | "host", value: string | undefined) => {
+    const { [name]: _, ...rest } = search;
+    void navigate({ search: value ? { ...rest, [name]: value } : rest, replace: true });
+  };
+  return (
+    <div className="page">
+      <PageHead title={t("change.title")} note={t("change.about")} />
+      <AssetTabs current="changes" />
+      <search className="filters">
+        <Pick
+          label={t("change.kind")}
+          value={search.kind}
+          choices={(kinds?.items ?? []).map((it) => ({
+            value: it.spec.kind,
+            label: say(it.spec.title),
+          }))}
+          onPick={(it) => set("kind", it)}
+        />
+        <Pick
+          label={t("change.op")}
+          value={search.op}
+          choices={OPS.map((it) => ({ value: it, label: t(`change.${it}`) }))}
+          onPick={(it) => set("op", it)}
+        />
+        {search.host && (
+          <Button onClick={() => set("host", undefined)}>
+            {t("events.only_host", { name: host?.name ?? search.host })} ×
+          </Button>
+        )}
+      </search>
+      <ChangeTable filter={search} withHost />
+    </div>
+  );
+}

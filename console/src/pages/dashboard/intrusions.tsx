@@ -1,0 +1,74 @@
+import { Link } from "@tanstack/react-router";
+import { lazy, Suspense, useMemo } from "react";
+import { useTranslation } from "react-i18next";
+import type { Dashboard } from "../../contract";
+import { formatNumber } from "../../format";
+import { useCategoryName } from "../../parts/finding/words";
+import { Panel } from "../../parts/panel";
+import { Nothing, Waiting } from "../../parts/states";
+import { usePrefs } from "../../prefs";
+import { palette } from "../../theme";
+
+const Ring = lazy(() => import("../../parts/chart").then((it) => ({ default: it.Ring })));
+const SHOWN_MAX = 6;
+
+interface Props {
+  intrusions: Dashboard["intrusions"];
+  days: "7" | "30";
+}
+
+export function Intrusions({ intrusions, days }: Props) {
+  const { t } = useTranslation();
+  const { language, scheme } = usePrefs();
+  const name = useCategoryName();
+  const colours = palette(scheme);
+  const wheel = [
+    colours.kindAlarm,
+    colours.kindAsset,
+    colours.kindSetting,
+    colours.kindVulnerability,
+    colours.medium,
+    colours.low,
+  ];
+  const shown = useMemo(() => intrusions.slice(0, SHOWN_MAX), [intrusions]);
+  const left = intrusions.slice(SHOWN_MAX).reduce((sum, it) => sum + it.count, 0);
+  const slices = shown.map((it, index) => ({
+    name: name(it.category),
+    value: it.count,
+    colour: wheel[index] ?? colours.muted,
+  }));
+  if (left > 0) slices.push({ name: t("dashboard.other"), value: left, colour: colours.muted });
+  const span = days === "30" ? ("30d" as const) : ("7d" as const);
+
+  return (
+    <Panel title={t("dashboard.intrusions")} className="board-intrusions">
+      {intrusions.length === 0 ? (
+        <Nothing title={t("dashboard.no_intrusions")} hint={t("dashboard.no_intrusions_hint")} />
+      ) : (
+        <div className="ring-row">
+          <div className="ring ring-small">
+            <Suspense fallback={<Waiting lines={3} />}>
+              <Ring label={t("dashboard.intrusions")} scheme={scheme} slices={slices} />
+            </Suspense>
+          </div>
+          <ul className="kind-list">
+            {shown.map((it, index) => (
+              <li key={it.category}>
+                <span className="swatch" style={{ background: wheel[index] }} aria-hidden="true" />
+                <Link
+                  to="/events"
+                  search={{ kind: "alarm", category: it.category, span }}
+                  className="cut"
+                  title={name(it.category)}
+                >
+                  {name(it.category)}
+                </Link>
+                <b>{formatNumber(it.count, language)}</b>
+              </li>
+            ))}
+          </ul>
+        </div>
+      )}
+    </Panel>
+  );
+}

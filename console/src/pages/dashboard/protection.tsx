@@ -1,0 +1,106 @@
+import { Link } from "@tanstack/react-router";
+import { lazy, Suspense } from "react";
+import { useTranslation } from "react-i18next";
+import type { Dashboard } from "../../contract";
+import { formatNumber, formatPercent } from "../../format";
+import { useCapabilityName } from "../../parts/capability";
+import { Panel } from "../../parts/panel";
+import { Waiting } from "../../parts/states";
+import { usePrefs } from "../../prefs";
+import { palette } from "../../theme";
+
+const Ring = lazy(() => import("../../parts/chart").then((it) => ({ default: it.Ring })));
+const STATES = ["protected", "degraded", "unprotected"] as const;
+
+export function ProtectionPanel({ protection }: { protection: Dashboard["protection"] }) {
+  const { t } = useTranslation();
+  const { language, scheme } = usePrefs();
+  const capability = useCapabilityName();
+  const colours = palette(scheme);
+  const colour = {
+    protected: colours.good,
+    degraded: colours.medium,
+    unprotected: colours.critical,
+  };
+  const { total } = protection;
+  return (
+    <Panel
+      title={t("dashboard.protection")}
+      className="board-protection"
+      more={
+        <Link to="/servers">
+          {t("dashboard.servers", { count: total, shown: formatNumber(total, language) })}
+        </Link>
+      }
+    >
+      <div className="ring-row">
+        <div className="ring">
+          <Suspense fallback={<Waiting lines={3} />}>
+            <Ring
+              label={t("dashboard.protection")}
+              scheme={scheme}
+              slices={STATES.map((it) => ({
+                name: t(`protection.${it}`),
+                value: protection[it],
+                colour: colour[it],
+              }))}
+            />
+          </Suspense>
+          <span className="ring-middle">
+            {total === 0
+              ? "—"
+              : formatPercent(Math.floor((protection.protected / total) * 100) / 100, language)}
+            <small>{t("protection.protected")}</small>
+          </span>
+        </div>
+        <ul className="kind-list">
+          {STATES.map((it) => (
+            <li key={it}>
+              <span className="host-state" data-protection={it}>
+                <span className="host-state-dot" aria-hidden="true" />
+              </span>
+              <Link to="/servers" search={{ protection: it }}>
+                {t(`protection.${it}`)}
+              </Link>
+              <b>{formatNumber(protection[it], language)}</b>
+            </li>
+          ))}
+          <li>
+            <span className="host-state" data-connection="offline">
+              <span className="host-state-dot" aria-hidden="true" />
+            </span>
+            <Link to="/servers" search={{ connection: "offline" }}>
+              {t("connection.offline")}
+            </Link>
+            <b>{formatNumber(protection.offline, language)}</b>
+          </li>
+        </ul>
+      </div>
+      {protection.blind_spots.length > 0 && (
+        <div className="blind">
+          <h3>{t("dashboard.blind_spots")}</h3>
+          <ul>
+            {protection.blind_spots.slice(0, 3).map((it) => (
+              <li key={it.capability}>
+                <span className="cut" title={capability(it.capability)}>
+                  {capability(it.capability)}
+                </span>
+                <span className="muted">
+                  {t("asset.on_hosts", {
+                    count: it.hosts,
+                    hosts: formatNumber(it.hosts, language),
+                  })}
+                </span>
+              </li>
+            ))}
+          </ul>
+          {protection.blind_spots.length > 3 && (
+            <Link to="/servers" search={{ protection: "degraded" }}>
+              {t("dashboard.more_blind", { count: protection.blind_spots.length - 3 })}
+            </Link>
+          )}
+        </div>
+      )}
+    </Panel>
+  );
+}

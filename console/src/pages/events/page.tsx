@@ -1,0 +1,218 @@
+import { useQuery } from "@tanstack/react-query";
+import { getRouteApi, useNavigate } from "@tanstack/react-router";
+import { Button, Segmented } from "antd";
+import { useMemo } from "react";
+import { useTranslation } from "react-i18next";
+import { type FindingFilter, read } from "../../api";
+import type { FindingCounters, FindingKind } from "../../contract";
+import { formatNumber } from "../../format";
+import { FindingList } from "../../parts/finding/list";
+import { useCategoryName } from "../../parts/finding/words";
+import { PageHead } from "../../parts/page-head";
+import { Pick } from "../../parts/pick";
+import { SEVERITIES, SeverityShape } from "../../parts/severity";
+import { TextFilter } from "../../parts/text-filter";
+import { useNow } from "../../parts/when";
+import { usePrefs } from "../../prefs";
+import { type EventsSearch, SPANS, type Span } from "../../search";
+
+const route = getRouteApi("/frame/events");
+
+const STATUSES = ["unhandled", "handled", "resolved"] as const;
+const KINDS = ["alarm", "asset_risk", "vulnerability", "unsafe_setting"] as const;
+const SPAN_MS: Record<Span, number> = {
+  "24h": 86_400_000,
+  "7d": 7 * 86_400_000,
+  "30d": 30 * 86_400_000,
+};
+const SINCE_STEP_MS = 3_600_000;
+
+export function EventsPage() {
+  const { t } = useTranslation();
+  const search = route.useSearch();
+  const navigate = useNavigate({ from: "/events" });
+  const set = (change: { [K in keyof EventsSearch]?: EventsSearch[K] | undefined }) =>
+    void navigate({
+      search: (before) => ({ ...before, ...change }) as EventsSearch,
+      replace: true,
+    });
+  const filter = useFilter(search);
+  const narrowed = Object.keys(search).some((it) => it !== "open" && it !== "kind");
+
+  return (
+    <div className="page">
+      <PageHead title={t("frame.events")} />
+      <Kinds search={search} onPick={(kind) => set({ kind, category: undefined })} />
+      <Filters search={search} set={set} />
+      <Categories search={search} onPick={(category) => set({ category })} />
+      <FindingList
+        filter={filter}
+        withHost
+        open={search.open}
+        onOpen={(open) => set({ open })}
+        empty={
+          narrowed
+            ? { title: t("events.no_match"), hint: t("events.no_match_hint") }
+            : { title: t("events.none"), hint: t("events.none_hint") }
+        }
+      />
+    </div>
+  );
+}
+
+/** The URL's filters as the API takes them; the span becomes a moment, rounded so that it stays the same for an hour. */
+function useFilter(search: EventsSearch): FindingFilter {
+  const now = useNow();
+  const hour = Math.floor(now / SINCE_STEP_MS) * SINCE_STEP_MS;
+  return useMemo(() => {
+    const { open: _, span, ...rest } = search;
+    if (!span) return rest;
+    return { ...rest, since: new Date(hour - SPAN_MS[span]).toISOString() };
+  }, [search, hour]);
+}
+
+/** Kinds with what waits in each; a kind that nothing checks yet is left out. */
+function Kinds(props: { search: EventsSearch; onPick: (kind: string | undefined) => void }) {
+  const { t } = useTranslation();
+  const { language } = usePrefs();
+  const { data } = useQuery(read.counters({}));
+  const { data: rules } = useQuery(read.rules());
+  const open = (kind?: FindingKind) => sum(data, (it) => !kind || it.kind === kind);
+  const checked = KINDS.filter(
+    (kind) => kind === props.search.kind || !rules || rules.items.some((it) => it.kind === kind),
+  );
+  const label = (text: string, count: number) => (
+    <span>
+      {text}
+      <span className="count" data-some={count > 0 || undefined}>
+        {data ? formatNumber(count, language) : ""}
+      </span>
+    </span>
+  );
+  return (
+    <Segmented
+      className="kinds"
+      aria-label={t("events.kind")}
+      value={props.search.kind ?? "all"}
+      onChange={(kind) => props.onPick(kind === "all" ? undefined : kind)}
+      options={[
+        { value: "all", label: label(t("events.all"), open()) },
+        ...checked.map((kind) => ({ value: kind, label: label(t(`kind.${kind}`), open(kind)) })),
+      ]}
+    />
+  );
+}
+
+interface FiltersProps {
+  search: EventsSearch;
+  set: (change: { [K in keyof EventsSearch]?: EventsSearch[K] | undefined }) => void;
+}
+
+function Filters({ search, set }: FiltersProps) {
+  const { t } = useTranslation();
+  const { data: groups } = useQuery(read.groups());
+  const { data: host } = useQuery({
+    ...read.host(search.host ?? ""),
+    enabled: Boolean(search.host),
+  });
+  const any = Object.keys(search).some((it) => it !== "open" && it !== "kind");
+  return (
+    <search className="filters">
+      <TextFilter label={t("events.text")} value={search.q} onSettle={(q) => set({ q })} />
+      <Pick
+        label={t("finding.status")}
+        value={search.status}
+        choices={STATUSES.map((it) => ({ value: it, label: t(`status.${it}`) }))}
+        onPick={(status) => set({ status })}
+      />
+      <Pick
+        label={t("finding.severity")}
+        value={search.severity}
+        choices={SEVERITIES.map((it) => ({ value: it, label: t(`severity.${it}`) }))}
+        onPick={(severity) => set({ severity })}
+      />
+      <Pick
+        label={t("servers.group")}
+        value={search.group}
+        search
+        choices={(groups?.items ?? []).map((it) => ({ value: it.id, label: it.name }))}
+        onPick={(group) => set({ group })}
+      />
+      <Pick
+        label={t("events.span")}
+        value={search.span}
+        choices={SPANS.map((it) => ({ value: it, label: t(`span.${it}`) }))}
+        onPick={(span) => set({ span: SPANS.find((it) => it === span) })}
+      />
+      {search.host && (
+        <Button onClick={() => set({ host: undefined })}>
+          {t("events.only_host", { name: host?.name ?? search.host })} ×
+        </Button>
+      )}
+      {any && (
+        <Button
+          type="link"
+          onClick={() =>
+            set({
+              q: undefined,
+              status: undefined,
+              severity: undefined,
+              group: undefined,
+              span: undefined,
+              host: undefined,
+              category: undefined,
+            })
+          }
+        >
+          {t("part.clear")}
+        </Button>
+      )}
+    </search>
+  );
+}
+
+/** What waits, by category, the most first: each is a filter. */
+function Categories(props: { search: EventsSearch; onPick: (it: string | undefined) => void }) {
+  const { language } = usePrefs();
+  const { t } = useTranslation();
+  const name = useCategoryName();
+  const { kind, category, host, group } = props.search;
+  const { data } = useQuery(
+    read.counters({ ...(kind && { kind }), ...(host && { host }), ...(group && { group }) }),
+  );
+  const names = [...new Set(data?.open.map((it) => it.category))];
+  if (category && !names.includes(category)) names.unshift(category);
+  const rows = names
+    .map((it) => ({
+      id: it,
+      count: sum(data, (row) => row.category === it),
+      worst: SEVERITIES.find((severity) =>
+        data?.open.some((row) => row.category === it && row.severity === severity),
+      ),
+    }))
+    .sort((a, b) => b.count - a.count);
+  if (rows.length === 0) return null;
+  return (
+    <ul className="chips" aria-label={t("finding.category")}>
+      {rows.map((it) => (
+        <li key={it.id}>
+          <button
+            type="button"
+            className="chip"
+            aria-pressed={it.id === category}
+            onClick={() => props.onPick(it.id === category ? undefined : it.id)}
+          >
+            {it.worst && <SeverityShape severity={it.worst} />}
+            {name(it.id)}
+            <b>{formatNumber(it.count, language)}</b>
+          </button>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+const sum = (
+  data: FindingCounters | undefined,
+  keep: (it: FindingCounters["open"][number]) => boolean,
+): number => (data?.open ?? []).filter(keep).reduce((total, it) => total + it.count, 0);
