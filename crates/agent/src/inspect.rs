@@ -6,21 +6,29 @@ use std::time::Duration;
 use model::time::Timestamp;
 
 use crate::collect::hash_cache::HashCache;
+use crate::collect::memo::Memo;
 use crate::collect::{self, Collected, Collector, Context};
 use crate::host_root::HostRoot;
 use crate::packages::PackageIndex;
 
-/// The host, the index of its packages and the digests of its executables.
+/// The host, the index of its packages, the digests of its executables and what was understood
+/// of its files.
 #[derive(Debug)]
 pub struct Inspector {
     root: HostRoot,
     packages: PackageIndex,
     hashes: Mutex<HashCache>,
+    memo: Mutex<Memo>,
 }
 
 impl Inspector {
     pub fn new(root: HostRoot) -> Self {
-        Self { root, packages: PackageIndex::default(), hashes: Mutex::default() }
+        Self {
+            root,
+            packages: PackageIndex::default(),
+            hashes: Mutex::default(),
+            memo: Mutex::default(),
+        }
     }
 
     pub fn root(&self) -> &HostRoot {
@@ -30,7 +38,8 @@ impl Inspector {
     /// Runs one collector. What the package databases would not tell is said with its rows.
     pub fn collect(&mut self, collector: &Collector, now: Timestamp) -> Collected {
         self.packages.refresh(&self.root);
-        let context = Context::new(&self.root, &self.packages, &self.hashes, now);
+        let context =
+            Context::new(&self.root, &self.packages, &self.hashes, now).with_memo(&self.memo);
         let mut collected = collect::run(collector, &context);
         collected.skipped.extend_from_slice(self.packages.skipped());
         collected

@@ -4,6 +4,7 @@
 //! what was open before tells what is new and what is gone.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use model::asset::{Row, row_key};
 use model::finding::{Evidence, Finding, SUBJECT_BYTES_MAX};
@@ -270,7 +271,7 @@ fn short(mut subject: String) -> String {
             end -= 1;
         }
         subject.truncate(end);
-        subject.push_str(&format!("…{hash:016x}"));
+        let _ = write!(subject, "…{hash:016x}");
     }
     subject
 }

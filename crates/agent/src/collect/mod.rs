@@ -3,17 +3,22 @@
 //! A collector opens (`collect`), a pure `parse` understands. What could not be read is named
 //! in `skipped`, and a collector that panics costs its own table only.
 
+pub mod autostart;
 pub mod container;
 pub mod fields;
+pub mod glob;
 pub mod hash_cache;
 pub mod mask;
+pub mod memo;
 pub mod process;
+pub mod software;
 pub mod users;
+pub mod walk;
 
 use std::cell::OnceCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use model::asset::{Row, Spec, TABLE_ROWS_MAX};
 use model::time::Timestamp;
@@ -21,11 +26,13 @@ use model::time::Timestamp;
 use crate::host_root::{HostRoot, ReadError};
 use crate::packages::PackageIndex;
 use hash_cache::HashCache;
+use memo::Memo;
 use process::table::{Process, ProcessTable};
 use users::Users;
 
 /// Every collector, in the order of the console's tabs.
-pub static ALL: &[&Collector] = &[&process::COLLECTOR, &container::COLLECTOR];
+pub static ALL: &[&Collector] =
+    &[&process::COLLECTOR, &container::COLLECTOR, &autostart::COLLECTOR, &software::COLLECTOR];
 
 /// Most `skipped` lines of one run of one collector; the rest is counted.
 pub const SKIPPED_LINES_MAX: usize = 100;
@@ -85,6 +92,7 @@ pub struct Context<'a> {
     pub packages: &'a PackageIndex,
     pub now: Timestamp,
     hashes: &'a Mutex<HashCache>,
+    memo: Option<&'a Mutex<Memo>>,
     processes: OnceCell<ProcessTable>,
     users: OnceCell<Users>,
 }
@@ -97,7 +105,30 @@ impl<'a> Context<'a> {
         now: Timestamp,
     ) -> Self {
         let (processes, users) = (OnceCell::new(), OnceCell::new());
-        Self { root, packages, now, hashes, processes, users }
+        Self { root, packages, now, hashes, memo: None, processes, users }
+    }
+
+    /// Lets collectors use again what they understood of unchanged files.
+    #[must_use]
+    pub fn with_memo(mut self, memo: &'a Mutex<Memo>) -> Self {
+        self.memo = Some(memo);
+        self
+    }
+
+    /// See [`Memo::get`]. `make` may not ask for another remembered value.
+    pub fn remembered<T: Send + Sync + 'static>(
+        &self,
+        what: &'static str,
+        path: impl AsRef<Path>,
+        make: impl FnOnce(&mut Vec<PathBuf>) -> T,
+    ) -> Arc<T> {
+        match self.memo {
+            Some(memo) => {
+                let mut memo = memo.lock().unwrap_or_else(PoisonError::into_inner);
+                memo.get(self.root, what, path.as_ref().to_owned(), make)
+            }
+            None => Arc::new(make(&mut Vec::new())),
+        }
     }
 
     /// The running processes, read when first asked for.

@@ -22,6 +22,9 @@ pub struct ApkPackage {
     pub source: Option<String>,
 }
 
+/// Takes the index of a package, a directory without slashes at its ends, and a file name.
+pub type EachFile<'a> = &'a mut dyn FnMut(usize, &[u8], &[u8]);
+
 pub(super) static SOURCE: Source = Source { stamps: &[INSTALLED], read: read_files };
 
 fn read_files(root: &HostRoot, builder: &mut Builder) {
@@ -59,10 +62,7 @@ fn read_files(root: &HostRoot, builder: &mut Builder) {
 
 /// Reads the packages and calls `each_file` with (index of the package, directory without
 /// slashes at its ends, file name). Returns the packages and what was skipped.
-pub fn parse(
-    bytes: &[u8],
-    each_file: &mut dyn FnMut(usize, &[u8], &[u8]),
-) -> (Vec<ApkPackage>, Vec<String>) {
+pub fn parse(bytes: &[u8], each_file: EachFile<'_>) -> (Vec<ApkPackage>, Vec<String>) {
     let (mut packages, mut skipped) = (Vec::<ApkPackage>::new(), Vec::new());
     let mut current = ApkPackage::default();
     let mut directory: &[u8] = b"";
