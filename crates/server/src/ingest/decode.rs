@@ -5,13 +5,12 @@
 
 use std::io::Read as _;
 
+use engine::link_health::LinkHealth;
 use model::asset::{Row, SetDigest, TABLE_ROWS_MAX};
 use model::convert::finding_from_wire;
-use model::finding::{Evidence, Finding, FindingKind, Severity, Text};
 use model::time::Timestamp;
 use model::wire::{self, BATCH_RECORDS_MAX, BLOCK_BYTES_MAX, record};
 use prost::Message as _;
-use serde_json::{Map, Value};
 
 use crate::store::{
     AssetDelta, Capability, CapabilityState, Lane, LogEvent, Login, Record, ScanItemProgress,
@@ -24,8 +23,6 @@ const LOG_BYTES_MAX: usize = 64 * 1024;
 const CAPABILITIES_MAX: usize = 256;
 const SCAN_ITEMS_MAX: usize = 256;
 const SKIPPED_MAX: usize = 1024;
-/// Reasons quoted in the finding about refused records.
-const REASONS_MAX: usize = 5;
 
 /// Why a batch has no place in its lane.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -52,7 +49,48 @@ pub(super) struct Decoded {
 }
 
 /// Reads `batch`, received `now`.
-pub(super) fn decode(batch: &wire::Batch, now: Timestamp) -> Result<Decoded, BatchError> {
+pub(super) fn decode(
+    batch: &wire::Batch,
+    health: &LinkHealth,
+    now: Timestamp,
+) -> Result<Decoded, BatchError> {
+    let (lane, last_seq) = place(batch)?;
+    let mut records = Vec::with_capacity(batch.count as usize);
+    let mut refused = Vec::new();
+    let mut refused_at = None;
+    let mut refuse = |seq: u64, reason: &str| {
+        refused_at.get_or_insert(seq);
+        refused.push(format!("record {seq}: {reason}"));
+    };
+    let raw = unpack(&batch.block).unwrap_or_default();
+    let mut rest = raw.as_slice();
+    for seq in batch.first_seq..=last_seq {
+        if rest.is_empty() {
+            refuse(seq, "the block is damaged or holds fewer records");
+            continue;
+        }
+        let Ok(message) = wire::Record::decode_length_delimited(&mut rest) else {
+            rest = &[];
+            refuse(seq, "not of the schema");
+            continue;
+        };
+        match understand(message) {
+            Ok(record) => records.push((seq, record)),
+            Err(reason) => refuse(seq, &reason),
+        }
+    }
+    // What was refused is not lost in silence.
+    if let Some(finding) = health.records_refused(&refused, now)
+        && let Some(seq) = refused_at
+    {
+        let place = records.partition_point(|(it, _)| *it < seq);
+        records.insert(place, (seq, Record::Finding { finding, scan: None }));
+    }
+    Ok(Decoded { lane, epoch: batch.epoch, records, last_seq, bytes: raw.len() })
+}
+
+/// Where the batch stands: its lane and its last number.
+fn place(batch: &wire::Batch) -> Result<(Lane, u64), BatchError> {
     let lane = match wire::Lane::try_from(batch.lane) {
         Ok(wire::Lane::Alarm) => Lane::Alarm,
         Ok(wire::Lane::Telemetry) => Lane::Telemetry,
@@ -69,30 +107,7 @@ pub(super) fn decode(batch: &wire::Batch, now: Timestamp) -> Result<Decoded, Bat
     if !fits(batch.epoch) || batch.epoch == super::OWN_EPOCH {
         return Err(BatchError::Epoch);
     }
-    let mut records = Vec::with_capacity(batch.count as usize);
-    let mut refused = Vec::new();
-    let raw = unpack(&batch.block).unwrap_or_default();
-    let mut rest = raw.as_slice();
-    for seq in batch.first_seq..=last_seq {
-        if rest.is_empty() {
-            refused.push((seq, "the block is damaged or holds fewer records".to_owned()));
-            continue;
-        }
-        let Ok(message) = wire::Record::decode_length_delimited(&mut rest) else {
-            rest = &[];
-            refused.push((seq, "the record is not of the schema".to_owned()));
-            continue;
-        };
-        match understand(message) {
-            Ok(record) => records.push((seq, record)),
-            Err(reason) => refused.push((seq, reason)),
-        }
-    }
-    if let Some((seq, _)) = refused.first() {
-        let place = records.partition_point(|(it, _)| it < seq);
-        records.insert(place, (*seq, about_refused(&refused, now)));
-    }
-    Ok(Decoded { lane, epoch: batch.epoch, records, last_seq, bytes: raw.len() })
+    Ok((lane, last_seq))
 }
 
 /// The bytes of a block, unless it is damaged or unpacks beyond the limit.
@@ -220,33 +235,4 @@ fn named(field: &str, text: String) -> Result<String, String> {
 
 fn bounded(field: &str, text: String, max: usize) -> Result<String, String> {
     if text.len() > max { Err(format!("`{field}` is longer than {max} bytes")) } else { Ok(text) }
-}
-
-/// What was refused is not lost in silence.
-fn about_refused(refused: &[(u64, String)], now: Timestamp) -> Record {
-    let fact = |(seq, reason): &(u64, String)| Evidence::Fact {
-        name: format!("record {seq}"),
-        value: Value::String(reason.clone()),
-    };
-    let count = refused.len() as u64;
-    let finding = Finding {
-        kind: FindingKind::Alarm,
-        rule: "GAR-SNS-002".to_owned(),
-        category: "sensor_loss".to_owned(),
-        severity: Severity::Medium,
-        subject: "records refused".to_owned(),
-        sentence: Text {
-            en: format!(
-                "The server could not read {count} records of this agent and left them out"
-            ),
-            zh: format!("服务端无法读取该代理上报的 {count} 条记录，已跳过"),
-        },
-        params: Map::from_iter([("records".to_owned(), Value::from(count))]),
-        evidence: refused.iter().take(REASONS_MAX).map(fact).collect(),
-        first_at: now,
-        last_at: now,
-        occurrences: count,
-        resolved: false,
-    };
-    Record::Finding { finding, scan: None }
 }

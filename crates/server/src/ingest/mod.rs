@@ -11,7 +11,8 @@ mod tests;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use model::finding::Finding;
+use engine::content::{Catalogue, ContentError};
+use engine::link_health::{Copied, LinkHealth};
 use model::id::HostId;
 use model::time::Timestamp;
 use tokio::sync::broadcast;
@@ -26,7 +27,7 @@ use crate::live::Event;
 use crate::store::{HeartbeatRow, IngestBatch, Lane, Record, Store, StoreError};
 
 /// Epoch of what this server itself finds out about a host; no agent may use it.
-pub(crate) const OWN_EPOCH: u64 = 1;
+const OWN_EPOCH: u64 = 1;
 
 /// What differs between a product and a test that has no month to wait.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +61,7 @@ pub struct LinkServer {
     pub settings: LinkSettings,
     /// Where agents reach this server, `host:port`; told to each that enrols.
     pub endpoints: Vec<String>,
+    health: LinkHealth,
     heartbeats: Mutex<Vec<HeartbeatRow>>,
 }
 
@@ -79,16 +81,18 @@ impl LinkServer {
         agents: Arc<Agents>,
         live: broadcast::Sender<Event>,
         endpoints: Vec<String>,
-    ) -> Self {
-        Self {
+        catalogue: &Catalogue,
+    ) -> Result<Self, ContentError> {
+        Ok(Self {
             authority,
             store,
             agents,
             live,
             settings: LinkSettings::default(),
             endpoints,
+            health: LinkHealth::new(catalogue)?,
             heartbeats: Mutex::default(),
-        }
+        })
     }
 
     fn note_heartbeat(&self, row: HeartbeatRow) {
@@ -110,8 +114,10 @@ impl LinkServer {
         }
     }
 
-    /// Stores a finding of the server's own about `host`.
-    pub(crate) async fn find(&self, host: HostId, finding: Finding, now: Timestamp) {
+    /// Stores that somebody else uses the identity of `host`.
+    async fn copied(&self, host: HostId, how: Copied, now: Timestamp) {
+        tracing::warn!(%host, %how, "copied identity");
+        let finding = self.health.copied_identity(how, now);
         let seq = now.0.unsigned_abs();
         let batch = IngestBatch {
             host,

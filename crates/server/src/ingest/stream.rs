@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::finding::{Evidence, Finding, FindingKind, Severity, Text};
+use engine::link_health::Copied;
 use model::id::HostId;
 use model::time::Timestamp;
 use model::wire::{
     self, AgentFrame, DisconnectReason, ServerFrame, agent_frame, server_frame::Frame,
 };
-use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -113,7 +112,7 @@ impl LinkServer {
         let superseded = known.certificate_expires_at.is_some_and(|it| peer.not_after < it);
         if superseded {
             let now = clock::now();
-            self.find(peer.host, copied_identity(Copied::OldKey, now), now).await;
+            self.copied(peer.host, Copied::OldKey, now).await;
             return Err(Status::permission_denied(
                 "this certificate has been replaced by a newer one",
             ));
@@ -147,7 +146,7 @@ impl Streams {
         let attach =
             self.link.agents.attach(host, &hello.instance, self.link.settings.probe_wait).await;
         let Ok(attached) = attach else {
-            self.link.find(host, copied_identity(Copied::SameTime, now), now).await;
+            self.link.copied(host, Copied::SameTime, now).await;
             let detail = "another process with this identity is connected";
             return Ok(End::Cut(Cut { reason: DisconnectReason::Replaced, detail }));
         };
@@ -155,7 +154,7 @@ impl Streams {
         self.link.publish_host(&shown);
         drop(presence);
         if attached.took_turns {
-            self.link.find(host, copied_identity(Copied::Turns, now), now).await;
+            self.link.copied(host, Copied::Turns, now).await;
         }
         let result = match self.welcome(host, hello.policy_version, &replies).await {
             Ok(()) => self.converse(&peer, inbound, attached, replies).await,
@@ -302,7 +301,7 @@ impl Session<'_> {
             self.ask_to_slow_down(wait).await?;
             tokio::time::sleep(wait).await;
         }
-        let decoded = decode(&batch, clock::now())
+        let decoded = decode(&batch, &self.streams.link.health, clock::now())
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let bytes = decoded.bytes.min(WAITING_BYTES_MAX) as u32;
         let closed = || Status::unavailable("the server is shutting down");
@@ -492,50 +491,5 @@ fn unavailable(error: crate::store::StoreError) -> Status {
             tracing::error!(%error, "the store failed an agent");
             Status::unavailable("the store does not answer")
         }
-    }
-}
-
-/// How it was noticed that two places use one identity.
-#[derive(Clone, Copy, Debug)]
-enum Copied {
-    /// Both were connected, and both answered.
-    SameTime,
-    /// One process came back after another had been connected.
-    Turns,
-    /// A certificate was shown that its owner has already replaced.
-    OldKey,
-}
-
-fn copied_identity(how: Copied, now: Timestamp) -> Finding {
-    let (word, en, zh) = match how {
-        Copied::SameTime => (
-            "same_time",
-            "The identity of this agent is in use in two places at the same time; the second was refused",
-            "该代理的身份正同时在两处使用，后连接的一方已被拒绝",
-        ),
-        Copied::Turns => (
-            "turns",
-            "Two processes with the identity of this agent take turns in connecting",
-            "两个进程轮流使用该代理的身份进行连接",
-        ),
-        Copied::OldKey => (
-            "old_key",
-            "Somebody connected with a key of this agent that has been replaced; it was refused",
-            "有人使用该代理已更换的旧密钥进行连接，已被拒绝",
-        ),
-    };
-    Finding {
-        kind: FindingKind::Alarm,
-        rule: "GAR-LNK-001".to_owned(),
-        category: "copied_identity".to_owned(),
-        severity: Severity::High,
-        subject: format!("agent identity/{word}"),
-        sentence: Text { en: en.to_owned(), zh: zh.to_owned() },
-        params: Map::from_iter([("how".to_owned(), Value::from(word))]),
-        evidence: vec![Evidence::Fact { name: "how".to_owned(), value: Value::from(word) }],
-        first_at: now,
-        last_at: now,
-        occurrences: 1,
-        resolved: false,
     }
 }
