@@ -1,8 +1,11 @@
 //! The server: takes what agents send, keeps it, and answers the console.
 
 pub mod agents;
+pub mod api;
+pub mod auth;
 pub mod ca;
 pub mod clock;
+pub mod console;
 pub mod enrol;
 pub mod ingest;
 pub mod install;

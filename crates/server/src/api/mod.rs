@@ -1,0 +1,336 @@
+//! The REST API below `/api/v1`: contract, checks, handlers.
+
+pub mod assets;
+pub mod audit;
+pub mod checks;
+pub mod dashboard;
+pub mod enrol;
+pub mod findings;
+pub mod groups;
+mod guard;
+pub mod handling;
+pub mod hosts;
+pub mod live;
+mod orders;
+pub mod page;
+pub mod people;
+pub mod policy;
+pub mod problem;
+pub mod routes;
+pub mod session;
+mod words;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method};
+use axum::response::{IntoResponse, Response};
+use engine::content::{Catalogue, ContentError};
+use model::time::Timestamp;
+use tokio::sync::{Mutex, Semaphore, broadcast, watch};
+
+use crate::auth::lockout::Sources;
+use crate::auth::password::{PasswordError, Passwords};
+use crate::auth::session::Transport;
+use crate::console::Console;
+use crate::ingest::LinkServer;
+use crate::live::{Event, Feed};
+use crate::store::{FindingItem, Store, StoreError};
+use checks::{Checker, PatternError};
+use problem::{Problem, ProblemKind};
+use routes::{Doc, Operations};
+
+/// Where time comes from: the clock, except in a test that cannot wait.
+#[derive(Clone, Debug)]
+pub enum Clock {
+    System,
+    Set(Arc<AtomicI64>),
+}
+
+impl Clock {
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::System => crate::clock::now(),
+            Self::Set(time) => Timestamp(time.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+/// How sessions live.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub transport: Transport,
+    /// A session ends after this long without a request.
+    pub session_idle: Duration,
+    /// A session ends this long after it began.
+    pub session_absolute: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            transport: Transport::Plain,
+            session_idle: Duration::from_mins(30),
+            session_absolute: Duration::from_hours(12),
+        }
+    }
+}
+
+/// What the API works with.
+pub struct App {
+    pub store: Arc<dyn Store>,
+    pub catalogue: Arc<Catalogue>,
+    pub events: broadcast::Sender<Event>,
+    pub feed: Arc<Feed>,
+    pub link: Arc<LinkServer>,
+    pub limits: Limits,
+    pub clock: Clock,
+    pub started_at: Timestamp,
+    pub(crate) passwords: Passwords,
+    pub(crate) sources: Sources,
+    /// One change of the policy at a time: it is read, changed and written.
+    pub(crate) policy_turn: Mutex<()>,
+    pub(crate) checker: Arc<Checker>,
+    turns: Semaphore,
+    watchers: Arc<Semaphore>,
+    /// Turns true when the server stops.
+    pub(crate) stopping: watch::Sender<bool>,
+}
+
+/// What an [`App`] is made of.
+pub struct Parts {
+    pub link: Arc<LinkServer>,
+    pub limits: Limits,
+    pub clock: Clock,
+}
+
+/// Why there is no API.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error("content")]
+    Content(#[from] ContentError),
+    #[error("OpenAPI document")]
+    Pattern(#[from] PatternError),
+    #[error("passwords")]
+    Password(#[from] PasswordError),
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    pub fn new(parts: Parts) -> Result<Arc<Self>, AppError> {
+        let started_at = parts.clock.now();
+        Ok(Arc::new(Self {
+            catalogue: Arc::new(Catalogue::embedded()?),
+            feed: Feed::new(started_at),
+            started_at,
+            passwords: Passwords::new()?,
+            sources: Sources::default(),
+            policy_turn: Mutex::new(()),
+            checker: operations().checker()?,
+            turns: Semaphore::new(guard::AT_ONCE_MAX),
+            watchers: Arc::new(Semaphore::new(live::WATCHERS_MAX)),
+            stopping: watch::Sender::new(false),
+            store: Arc::clone(&parts.link.store),
+            events: parts.link.live.clone(),
+            link: parts.link,
+            limits: parts.limits,
+            clock: parts.clock,
+        }))
+    }
+
+    /// Ends all event streams, so that the listener can close.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Tells pages of findings that a person changed.
+    pub(crate) fn tell(&self, findings: impl Iterator<Item = FindingItem>) {
+        for it in findings {
+            // No page is watching when nobody receives.
+            let _ = self.events.send(Event::Finding(Box::new(it)));
+        }
+        let _ = self.events.send(Event::Counts);
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound { what } => Self::not_found(what),
+            StoreError::Conflict { what, detail } => Self::conflict(format!("{what}: {detail}")),
+            StoreError::Invalid { field, detail } => Self::field(field, detail),
+            StoreError::Closed => Self::new(ProblemKind::Overloaded, "the server is stopping"),
+            other @ (StoreError::Newer { .. } | StoreError::Backend { .. }) => {
+                Self::internal(&other)
+            }
+        }
+    }
+}
+
+/// API and console in one service.
+pub fn router(app: Arc<App>, console: Console) -> Router {
+    let api =
+        operations().router().fallback(|| async { Problem::not_found("address").into_response() });
+    Router::new()
+        .nest("/api/v1", api)
+        .fallback(move |request: Request| {
+            let (head, _) = request.into_parts();
+            let response = console.serve(&head.method, head.uri.path(), &head.headers);
+            async move { response }
+        })
+        .layer(axum::middleware::map_response(wrong_method))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::guard))
+        .with_state(app)
+}
+
+/// The router answers a wrong method with an empty 405: says so as every other error is said.
+async fn wrong_method(response: Response) -> Response {
+    let is_ours = response.headers().contains_key(axum::http::header::CONTENT_TYPE);
+    if response.status() != axum::http::StatusCode::METHOD_NOT_ALLOWED || is_ours {
+        return response;
+    }
+    let allow = response.headers().get(axum::http::header::ALLOW).cloned();
+    let shown = allow.as_ref().and_then(|it: &HeaderValue| it.to_str().ok()).unwrap_or("none");
+    let mut problem = Problem::new(ProblemKind::MethodNotAllowed, format!("allowed here: {shown}"));
+    problem.allow = allow;
+    problem.into_response()
+}
+
+/// The OpenAPI document of this build.
+pub fn document() -> serde_json::Value {
+    operations().document()
+}
+
+/// Every operation there is.
+pub fn operations() -> Operations {
+    let mut all = Operations::default();
+    session_operations(&mut all);
+    host_operations(&mut all);
+    finding_operations(&mut all);
+    settings_operations(&mut all);
+    all
+}
+
+const fn doc(id: &'static str, tag: &'static str, summary: &'static str) -> Doc {
+    Doc { id, tag, summary }
+}
+
+fn session_operations(all: &mut Operations) {
+    let tag = "session";
+    all.add(Method::POST, "/session", doc("signIn", tag, "Sign in"), session::create);
+    all.add(Method::GET, "/session", doc("getSession", tag, "Who am I"), session::get);
+    all.add(Method::DELETE, "/session", doc("signOut", tag, "Sign out"), session::delete);
+    let about = doc("changePassword", tag, "Change my password; my other sessions end");
+    all.add(Method::PUT, "/session/password", about, session::change_password);
+    let tag = "overview";
+    all.add(Method::GET, "/dashboard", doc("getDashboard", tag, "Dashboard"), dashboard::get);
+    let about = doc("search", tag, "Hosts, findings and assets by text");
+    all.add(Method::GET, "/search", about, dashboard::search);
+    all.add(Method::GET, "/meta", doc("getMeta", tag, "Name and version"), audit::meta);
+    let about = doc("watch", tag, "Changes as server-sent events; resumes at Last-Event-ID");
+    all.add(Method::GET, "/live", about, live::watch);
+}
+
+fn host_operations(all: &mut Operations) {
+    let tag = "hosts";
+    all.add(Method::GET, "/hosts", doc("listHosts", tag, "Servers"), hosts::list);
+    all.add(Method::GET, "/hosts/{id}", doc("getHost", tag, "One server"), hosts::get);
+    let about = doc("patchHost", tag, "Change group, importance or remark");
+    all.add(Method::PATCH, "/hosts/{id}", about, hosts::patch);
+    let about = doc("deleteHost", tag, "Revoke a server and forget all about it");
+    all.add(Method::DELETE, "/hosts/{id}", about, hosts::delete);
+    let about = doc("revokeHost", tag, "Refuse a server from now on");
+    all.add(Method::POST, "/hosts/{id}/revoke", about, hosts::revoke);
+    let about = doc("startScan", tag, "Scan now, or when the server is back");
+    all.add(Method::POST, "/hosts/{id}/scans", about, hosts::start_scan);
+    let about = doc("listScans", tag, "Scans of a server, newest first");
+    all.add(Method::GET, "/hosts/{id}/scans", about, hosts::scans);
+    all.add(Method::GET, "/scans/{id}", doc("getScan", tag, "One scan"), hosts::scan);
+    let about = doc("listLogins", tag, "Log-ins on a server, newest first");
+    all.add(Method::GET, "/hosts/{id}/logins", about, hosts::logins);
+    let tag = "groups";
+    all.add(Method::GET, "/groups", doc("listGroups", tag, "Groups"), groups::list);
+    all.add(Method::POST, "/groups", doc("createGroup", tag, "New group"), groups::create);
+    let about = doc("deleteGroup", tag, "Delete a group; its servers move to the default one");
+    all.add(Method::DELETE, "/groups/{id}", about, groups::delete);
+    let tag = "assets";
+    all.add(Method::GET, "/asset-kinds", doc("listAssetKinds", tag, "Tables"), assets::kinds);
+    let about = doc("listAssets", tag, "Rows of one table across servers");
+    all.add(Method::GET, "/assets/{kind}", about, assets::list);
+    let about = doc("summariseAssets", tag, "Values and how many servers have them");
+    all.add(Method::GET, "/assets/{kind}/summary", about, assets::summary);
+    let about = doc("listChanges", tag, "What changed where, newest first");
+    all.add(Method::GET, "/changes", about, assets::changes);
+}
+
+fn finding_operations(all: &mut Operations) {
+    let tag = "findings";
+    let about = doc("listFindings", tag, "Findings, latest first");
+    all.add(Method::GET, "/findings", about, findings::list);
+    let about = doc("countFindings", tag, "Unhandled findings by category and severity");
+    all.add(Method::GET, "/findings/counters", about, findings::counters);
+    let about = doc("getFinding", tag, "One finding with its proof");
+    all.add(Method::GET, "/findings/{id}", about, findings::get);
+    let about = doc("planHandling", tag, "What an action would do");
+    all.add(Method::POST, "/findings/plan", about, handling::plan);
+    let about = doc("handleFindings", tag, "Decide about findings");
+    all.add(Method::POST, "/findings/handle", about, handling::handle);
+    let about = doc("unhandleFindings", tag, "Take decisions back");
+    all.add(Method::POST, "/findings/unhandle", about, handling::unhandle);
+    let about = doc("listRules", tag, "Catalogue of detections");
+    all.add(Method::GET, "/rules", about, findings::rules);
+}
+
+fn settings_operations(all: &mut Operations) {
+    let tag = "policy";
+    all.add(Method::GET, "/policy", doc("getPolicy", tag, "Policy in force"), policy::get);
+    all.add(Method::PUT, "/policy", doc("putPolicy", tag, "Replace the policy"), policy::put);
+    let tag = "settings";
+    all.add(Method::GET, "/settings", doc("getSettings", tag, "Settings"), policy::settings);
+    let about = doc("putSettings", tag, "Replace the settings");
+    all.add(Method::PUT, "/settings", about, policy::put_settings);
+    let tag = "users";
+    all.add(Method::GET, "/users", doc("listUsers", tag, "Users"), people::users);
+    let about = doc("createUser", tag, "New user with a generated password");
+    all.add(Method::POST, "/users", about, people::create_user);
+    let about = doc("patchUser", tag, "Change role or access");
+    all.add(Method::PATCH, "/users/{id}", about, people::patch_user);
+    let about = doc("deleteUser", tag, "Delete a user");
+    all.add(Method::DELETE, "/users/{id}", about, people::delete_user);
+    let about = doc("resetPassword", tag, "Generate a new password; sessions of the user end");
+    all.add(Method::POST, "/users/{id}/reset-password", about, people::reset_password);
+    let tag = "tokens";
+    all.add(Method::GET, "/api-tokens", doc("listApiTokens", tag, "API tokens"), people::tokens);
+    let about = doc("createApiToken", tag, "New API token");
+    all.add(Method::POST, "/api-tokens", about, people::create_token);
+    let about = doc("deleteApiToken", tag, "Delete an API token");
+    all.add(Method::DELETE, "/api-tokens/{id}", about, people::delete_token);
+    let about = doc("listEnrolTokens", tag, "Enrolment tokens");
+    all.add(Method::GET, "/enrol-tokens", about, enrol::list);
+    let about = doc("createEnrolToken", tag, "New enrolment token");
+    all.add(Method::POST, "/enrol-tokens", about, enrol::create);
+    let about = doc("deleteEnrolToken", tag, "Delete an enrolment token");
+    all.add(Method::DELETE, "/enrol-tokens/{id}", about, enrol::delete);
+    let tag = "audit";
+    all.add(Method::GET, "/audit", doc("listAudit", tag, "Audit log"), audit::list);
+    let about = doc("verifyAudit", tag, "Read the whole audit log and check its chain");
+    all.add(Method::POST, "/audit/verify", about, audit::verify);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! How the words of the store look in the OpenAPI document.
+
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::auth::permission::Permission;
+use crate::store;
+
+macro_rules! word_schemas {
+    ($($name:path, $text:literal, $about:literal;)*) => {$(
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .description(Some($about))
+                    .enum_values(Some(Self::ALL.iter().map(|it| it.as_str())))
+                    .into()
+            }
+        }
+        impl ToSchema for $name {
+            fn name() -> std::borrow::Cow<'static, str> {
+                $text.into()
+            }
+        }
+    )*};
+}
+
+word_schemas! {
+    Permission, "Permission", "The unit of access.";
+    store::Role, "Role", "What somebody may do.";
+    store::Importance, "Importance", "How much a host matters; weighs in the score.";
+    store::Connection, "Connection", "Whether the agent of a host holds a stream to the server.";
+    store::Protection, "Protection", "What the agent of a host is able to see, as it last said.";
+    store::CapabilityState, "CapabilityState", "State of one row of the sensor capability matrix.";
+    store::HostSort, "HostSort", "What the server list is sorted by.";
+    store::Order, "Order", "Direction of a sort.";
+    store::StatusChange, "StatusChange", "What a line of a finding's history says.";
+    store::SummaryOrder, "SummaryOrder", "What most hosts have first, or what few have.";
+    store::ChangeOp, "ChangeOp", "What happened to an asset row.";
+    store::ScanItemState, "ScanItemState", "How far one item of a scan is.";
+    store::DeductionReason, "DeductionReason", "Why the score is not a hundred.";
+}
