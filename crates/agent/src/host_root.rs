@@ -392,6 +392,27 @@ impl Directory {
         link_text(&self.handle, name).map_err(|it| ReadError::new(&self.path.join(name), it))
     }
 
+    /// Shows the text of every symbolic link in it, at most `max`.
+    pub fn each_link(&self, max: usize, mut show: impl FnMut(&Path)) -> Result<(), ReadError> {
+        let wrong = |errno: Errno| ReadError::new(&self.path, errno);
+        let mut buffer = Vec::new();
+        let entries = rustix::fs::Dir::read_from(&self.handle).map_err(wrong)?;
+        for entry in entries.take(max) {
+            let entry = entry.map_err(wrong)?;
+            if entry.file_type() != FileType::Symlink {
+                continue;
+            }
+            // What is closed meanwhile is no loss.
+            if let Ok(text) = rustix::fs::readlinkat(&self.handle, entry.file_name(), buffer) {
+                buffer = text.into_bytes();
+                show(Path::new(OsStr::from_bytes(&buffer)));
+            } else {
+                buffer = Vec::new();
+            }
+        }
+        Ok(())
+    }
+
     /// What `name` is, a symbolic link itself rather than its end.
     pub fn metadata(&self, name: impl AsRef<OsStr>) -> Result<Metadata, ReadError> {
         let name = name.as_ref();

@@ -4,12 +4,14 @@
 //! in `skipped`, and a collector that panics costs its own table only.
 
 pub mod autostart;
+pub mod changes;
 pub mod container;
 pub mod fields;
 pub mod glob;
 pub mod hash_cache;
 pub mod mask;
 pub mod memo;
+pub mod port;
 pub mod process;
 pub mod software;
 pub mod users;
@@ -31,8 +33,13 @@ use process::table::{Process, ProcessTable};
 use users::Users;
 
 /// Every collector, in the order of the console's tabs.
-pub static ALL: &[&Collector] =
-    &[&process::COLLECTOR, &container::COLLECTOR, &autostart::COLLECTOR, &software::COLLECTOR];
+pub static ALL: &[&Collector] = &[
+    &port::COLLECTOR,
+    &process::COLLECTOR,
+    &autostart::COLLECTOR,
+    &software::COLLECTOR,
+    &container::COLLECTOR,
+];
 
 /// Most `skipped` lines of one run of one collector; the rest is counted.
 pub const SKIPPED_LINES_MAX: usize = 100;

@@ -51,6 +51,15 @@ fn control_groups_tell_the_container() {
 }
 
 #[test]
+fn whole_files() {
+    let docker = parse(include_bytes!("fixtures/cgroup-v1-docker")).unwrap();
+    assert_eq!((docker.runtime, docker.id.as_str()), (Runtime::Docker, ID));
+    let pod = parse(include_bytes!("fixtures/cgroup-v2-kubernetes")).unwrap();
+    assert_eq!(pod.runtime, Runtime::Containerd);
+    assert_eq!(pod.pod.as_deref(), Some("12345678-1234-1234-1234-123456789abc"));
+}
+
+#[test]
 fn short_names() {
     let it = |id: &str| ContainerRef { runtime: Runtime::Lxc, id: id.into(), pod: None }.short();
     assert_eq!((it(ID).as_str(), it("web").as_str()), ("0123456789ab", "web"));

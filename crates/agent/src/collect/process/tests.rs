@@ -29,6 +29,9 @@ fn stat_lines() {
 
 #[test]
 fn small_files() {
+    let nginx = stat(include_bytes!("fixtures/stat")).unwrap();
+    assert_eq!((nginx.name.as_str(), nginx.parent, nginx.start_ticks), ("ngi) R (nx", 810, 12345));
+    assert_eq!(effective_uid(include_bytes!("fixtures/status")), Some(33));
     assert_eq!(effective_uid(b"Name:\tx\nUid:\t1000\t33\t0\t0\n"), Some(33));
     assert_eq!(effective_uid(b"Uid:\t1000\n"), None);
     assert_eq!(boot_time(b"cpu 1\nbtime 1900000000\nx"), Some(1_900_000_000));
