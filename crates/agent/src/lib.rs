@@ -7,6 +7,7 @@ pub mod history;
 pub mod host_root;
 pub mod identity;
 pub mod inspect;
+pub mod install;
 pub mod link;
 pub mod packages;
 pub mod schedule;

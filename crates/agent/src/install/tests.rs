@@ -1,0 +1,73 @@
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+use crate::identity::{Credentials, Der};
+
+#[test]
+fn the_unit_is_filled_in_and_limited() {
+    let text = unit(&Places::under(Path::new("/")));
+    assert!(!text.contains('@'), "{text}");
+    for line in [
+        "ExecStart=/usr/local/bin/garrison agent run --state /var/lib/garrison/agent",
+        "ReadWritePaths=/var/lib/garrison",
+        "MemoryMax=150M",
+        "NoNewPrivileges=yes",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line}");
+    }
+}
+
+#[test]
+fn the_program_is_replaced_in_one_step_and_left_alone_when_it_is_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let from = dir.path().join("new");
+    let to = dir.path().join("deep/bin/garrison");
+    fs::write(&from, "program").unwrap();
+    place_program(&from, &to).unwrap();
+    assert_eq!(fs::read(&to).unwrap(), b"program");
+    assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o755);
+    let inode = fs::metadata(&to).unwrap().ino();
+    place_program(&to, &to).unwrap();
+    assert_eq!(fs::metadata(&to).unwrap().ino(), inode);
+    assert_eq!(fs::read_dir(to.parent().unwrap()).unwrap().count(), 1, "nothing left behind");
+}
+
+#[test]
+fn an_identity_is_kept_only_for_its_own_server_and_while_it_lasts() {
+    let now = Timestamp::from_secs(1000);
+    let credentials = |not_after| Credentials {
+        key: Der(vec![]),
+        chain: vec![],
+        issued_at: Timestamp::from_secs(0),
+        not_after: Timestamp::from_secs(not_after),
+    };
+    let identity = |not_after| Identity {
+        host: "host_1".to_owned(),
+        servers: vec!["a:1".to_owned()],
+        ca: Der(vec![1, 2, 3]),
+        current: credentials(not_after),
+        next: None,
+    };
+    let token = |ca_pin| EnrolToken { secret: [0; 16], ca_pin, endpoints: vec!["a:1".to_owned()] };
+    let own = token(connect::digest(&vec![1, 2, 3].into()));
+    let other = token([0; 32]);
+    let renewed = Identity { next: Some(credentials(2000)), ..identity(500) };
+    for (what, found, token, kept) in [
+        ("valid", identity(2000), Some(&own), true),
+        ("valid, repaired without a token", identity(2000), None, true),
+        ("expired", identity(500), Some(&own), false),
+        ("expired, but renewed", renewed, Some(&own), true),
+        ("of another server", identity(2000), Some(&other), false),
+    ] {
+        assert_eq!(usable(Ok(found), token, now).is_some(), kept, "{what}");
+    }
+    let absent = Err(IdentityError::Absent { path: PathBuf::new() });
+    assert!(usable(absent, Some(&own), now).is_none());
+}
+
+#[test]
+fn nobody_to_stop_is_no_error() {
+    let dir = tempfile::tempdir().unwrap();
+    supervise::stop(dir.path()).unwrap();
+    supervise::stop(&dir.path().join("absent")).unwrap();
+}
