@@ -25,7 +25,7 @@ fn both_catalogues_say_the_same_things() {
         match chinese.get(key) {
             None => broken.push(format!("{key}: not in Chinese")),
             Some(others) if others != names => {
-                broken.push(format!("{key}: {names:?} and {others:?}"))
+                broken.push(format!("{key}: {names:?} and {others:?}"));
             }
             Some(_) => {}
         }
