@@ -1,20 +1,29 @@
 //! Every parser of bytes that somebody else may have written, behind one door for fuzzing.
 //!
 //! A target takes any bytes and must return: no panic, no overflow, no endless loop, no memory without bound.
-//! `cargo xtask fuzz` drives the targets by coverage; the tests here run each one over the fixtures of the tree and
-//! over damaged copies of them, so that an ordinary test run knows the targets too.
+//! `cargo xtask fuzz` drives the targets by coverage; the tests here run each one over its seed and damaged
+//! copies of it, so that an ordinary test run knows the targets too.
 
 mod host;
-pub mod seeds;
 
-use agent::spool::block;
+use agent::{
+    collect::{container, mask, process::parse},
+    spool::block,
+};
+use engine::login::{
+    header::Clock,
+    lines::{Format, Reader},
+};
+use model::time::Timestamp;
 
 /// Something to feed with bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// `<what>.<input>`; for a collector, `<kind>.<path with dots>`.
+    /// `<what>.<input>`; for a collector, what is its kind.
     pub name: &'static str,
     pub input: Input,
+    /// Something good to start from.
+    pub seed: &'static [u8],
 }
 
 /// Where the bytes go.
@@ -28,25 +37,153 @@ pub enum Input {
     Bytes(fn(&[u8])),
 }
 
-/// All targets, by name.
+/// All targets.
 pub static TARGETS: &[Target] = &[
-    package("package.apk", "lib/apk/db/installed"),
-    package("package.dpkg_list", "var/lib/dpkg/info/bash.list"),
-    package("package.dpkg_diversions", "var/lib/dpkg/diversions"),
-    package("package.rpm_sqlite", "var/lib/rpm/rpmdb.sqlite"),
-    package("package.rpm_ndb", "var/lib/rpm/Packages.db"),
-    package("package.rpm_bdb", "var/lib/rpm/Packages"),
-    bytes("spool.block", |bytes| {
+    package(
+        "package.apk",
+        "lib/apk/db/installed",
+        b"P:musl\nV:1.2.4-r2\nF:lib\nR:libc.musl-x86_64.so.1\n\n",
+    ),
+    package("package.dpkg_list", "var/lib/dpkg/info/bash.list", b"/.\n/bin\n/bin/bash\n"),
+    package(
+        "package.dpkg_diversions",
+        "var/lib/dpkg/diversions",
+        b"/bin/sh\n/bin/sh.distrib\ndash\n",
+    ),
+    package("package.rpm_sqlite", "var/lib/rpm/rpmdb.sqlite", b"SQLite format 3\0"),
+    package("package.rpm_ndb", "var/lib/rpm/Packages.db", b"RpmP\0\0\0\0"),
+    package(
+        "package.rpm_bdb",
+        "var/lib/rpm/Packages",
+        include_bytes!("../../agent/src/packages/rpm/fixtures/Packages"),
+    ),
+    host(
+        "software.dpkg",
+        "software",
+        "var/lib/dpkg/status",
+        b"Package: bash\nStatus: install ok installed\nVersion: 5.2.15-2\nArchitecture: amd64\n\n",
+    ),
+    host(
+        "software.rpm",
+        "software",
+        "var/lib/rpm/Packages",
+        include_bytes!("../../agent/src/packages/rpm/fixtures/Packages"),
+    ),
+    host(
+        "software.python",
+        "software",
+        "usr/lib/python3/dist-packages/six-1.16.0.dist-info/METADATA",
+        b"Metadata-Version: 2.1\nName: six\nVersion: 1.16.0\n\ntext",
+    ),
+    host(
+        "software.node",
+        "software",
+        "usr/lib/node_modules/npm/package.json",
+        br#"{"name":"npm","version":"9.2.0"}"#,
+    ),
+    host(
+        "software.gem",
+        "software",
+        "var/lib/gems/3.1.0/specifications/rake-13.0.6.gemspec",
+        b"s.name = \"rake\"\n",
+    ),
+    host(
+        "software.jar",
+        "software",
+        "usr/share/java/a.jar",
+        b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+    ),
+    host("software.go", "software", "usr/local/bin/tool", b"\x7fELF\x02\x01\x01\0"),
+    host(
+        "autostart.unit",
+        "autostart",
+        "etc/systemd/system/a.service",
+        b"[Service]\nExecStart=/bin/a -b\n[Install]\nWantedBy=multi-user.target\n",
+    ),
+    host(
+        "autostart.timer",
+        "autostart",
+        "etc/systemd/system/a.timer",
+        b"[Timer]\nOnCalendar=daily\n",
+    ),
+    host(
+        "autostart.crontab",
+        "autostart",
+        "etc/crontab",
+        b"SHELL=/bin/sh\n17 * * * * root cd / && run-parts /etc/cron.hourly\n",
+    ),
+    host(
+        "autostart.anacrontab",
+        "autostart",
+        "etc/anacrontab",
+        b"1 5 cron.daily run-parts /etc/cron.daily\n",
+    ),
+    host(
+        "autostart.at",
+        "autostart",
+        "var/spool/at/a00001",
+        b"#!/bin/sh\n# atrun uid=0 gid=0\ncd /\n/bin/a\n",
+    ),
+    host("autostart.preload", "autostart", "etc/ld.so.preload", b"/lib/a.so\n"),
+    host(
+        "autostart.udev",
+        "autostart",
+        "etc/udev/rules.d/90-a.rules",
+        b"ACTION==\"add\", RUN+=\"/bin/a\"\n",
+    ),
+    bytes(
+        "process.text",
+        b"7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 99 0 0",
+        process_text,
+    ),
+    bytes("container.cgroup", b"0::/system.slice/docker-0123456789abcdef.scope\n", |bytes| {
+        container::parse(bytes);
+    }),
+    bytes("spool.block", b"", |bytes| {
         block::parse(bytes);
     }),
+    bytes(
+        "login.lines",
+        b"Nov 23 12:00:00 h sshd[7]: Failed password for root from 192.0.2.1 port 4 ssh2\n",
+        log_lines,
+    ),
 ];
 
-const fn package(name: &'static str, path: &'static str) -> Target {
-    Target { name, input: Input::PackageFile { path } }
+/// What the kernel tells of a process holds its name and arguments, which the process chooses.
+fn process_text(bytes: &[u8]) {
+    parse::stat(bytes);
+    parse::effective_uid(bytes);
+    parse::boot_time(bytes);
+    parse::executable(bytes);
+    mask::command(&parse::arguments(bytes));
 }
 
-const fn bytes(name: &'static str, run: fn(&[u8])) -> Target {
-    Target { name, input: Input::Bytes(run) }
+/// The lines of one log, read as each of the layouts.
+fn log_lines(bytes: &[u8]) {
+    let clock = Clock { now: Timestamp::from_secs(1_767_225_600), utc_offset_s: 0 };
+    for format in Format::ALL {
+        let mut reader = Reader::new(*format);
+        for line in bytes.split(|byte| *byte == b'\n') {
+            reader.line(line, clock);
+        }
+    }
+}
+
+const fn host(
+    name: &'static str,
+    kind: &'static str,
+    path: &'static str,
+    seed: &'static [u8],
+) -> Target {
+    Target { name, input: Input::HostFile { kind, path }, seed }
+}
+
+const fn package(name: &'static str, path: &'static str, seed: &'static [u8]) -> Target {
+    Target { name, input: Input::PackageFile { path }, seed }
+}
+
+const fn bytes(name: &'static str, seed: &'static [u8], run: fn(&[u8])) -> Target {
+    Target { name, input: Input::Bytes(run), seed }
 }
 
 /// The target of that name.

@@ -1,10 +1,9 @@
-use std::{collections::BTreeSet, fs};
+use std::collections::BTreeSet;
 
 use super::*;
 
 /// Damaged copies of each seed: enough to meet every length check once, few enough for every test run.
 const COPIES_A_SEED: u64 = 48;
-const SEEDS_A_TARGET: usize = 6;
 const RANDOM_SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A small generator of our own (xorshift64*), so that a failure's seed means the same for ever.
@@ -27,6 +26,9 @@ fn names_are_unique_and_sorted_by_what_they_feed() {
     assert!(names.iter().all(|name| target(name).is_some()));
 }
 
+/// What these know comes from the running kernel; a host made of one file has none of it.
+const OF_THE_KERNEL: [&str; 4] = ["container", "kernel_module", "port", "process"];
+
 #[test]
 fn every_collector_is_fuzzed() {
     let fed: BTreeSet<&str> = TARGETS
@@ -36,8 +38,8 @@ fn every_collector_is_fuzzed() {
             _ => None,
         })
         .collect();
-    let all: BTreeSet<&str> =
-        agent::collect::ALL.iter().map(|collector| collector.spec.kind).collect();
+    let kinds = agent::collect::ALL.iter().map(|collector| collector.spec.kind);
+    let all: BTreeSet<&str> = kinds.filter(|kind| !OF_THE_KERNEL.contains(kind)).collect();
     assert_eq!(fed, all, "left: kinds with a target, right: kinds there are");
 }
 
@@ -61,22 +63,16 @@ fn strange_input_is_survived() {
 }
 
 #[test]
-fn damaged_fixtures_are_survived() {
+fn damaged_seeds_are_survived() {
     let mut random = Random(RANDOM_SEED);
     println!("seed {RANDOM_SEED:#x}");
-    let mut fed = 0;
     for target in TARGETS {
-        for file in seeds::of(target).iter().take(SEEDS_A_TARGET) {
-            let whole = fs::read(file).unwrap();
-            feed(target, &whole);
-            for _ in 0..COPIES_A_SEED {
-                feed(target, &damaged(&whole, &mut random));
-                fed += 1;
-            }
+        feed(target, target.seed);
+        for _ in 0..COPIES_A_SEED {
+            feed(target, &damaged(target.seed, &mut random));
         }
     }
-    println!("{fed} damaged fixtures");
-    assert!(fed > 0, "there are fixtures to damage");
+    assert!(TARGETS.iter().filter(|target| !target.seed.is_empty()).count() > 1);
 }
 
 /// Cut short, some bytes changed, or a piece of it twice.

@@ -1,9 +1,9 @@
-//! Prints the names of the targets; with a folder, also writes each target's seeds to `FOLDER/<target>/`.
+//! Prints the names of the targets; with a folder, also writes each target's seed to `FOLDER/<target>/seed`.
 
 use std::{env, fs, io::Write as _, path::PathBuf};
 
 use anyhow::Context as _;
-use fuzz::{TARGETS, seeds};
+use fuzz::TARGETS;
 
 fn main() -> anyhow::Result<()> {
     let folder = env::args_os().nth(1).map(PathBuf::from);
@@ -12,10 +12,8 @@ fn main() -> anyhow::Result<()> {
         let Some(folder) = &folder else { continue };
         let folder = folder.join(target.name);
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        for (number, seed) in seeds::of(target).iter().enumerate() {
-            let copy = folder.join(format!("seed-{number}"));
-            fs::copy(seed, &copy).with_context(|| format!("cannot copy {}", seed.display()))?;
-        }
+        fs::write(folder.join("seed"), target.seed)
+            .with_context(|| format!("cannot write to {}", folder.display()))?;
     }
     Ok(())
 }

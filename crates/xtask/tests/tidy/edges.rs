@@ -14,7 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agent", &["model", "engine", "sensor"]),
     ("server", &["model", "engine"]),
     ("garrison", &["model", "engine", "agent", "server"]),
-    ("fuzz", &["model", "agent"]),
+    ("fuzz", &["model", "engine", "agent"]),
     ("xtask", &[]),
 ];
 
@@ -22,9 +22,12 @@ const EDGES: &[(&str, &[&str])] = &[
 const PURE: [&str; 2] = ["model", "engine"];
 const IMPURE_CRATES: [&str; 8] =
     ["tokio", "rustix", "hyper", "tonic", "axum", "rusqlite", "netlink-sys", "tempfile"];
-const IMPURE_MODULES: [&str; 7] = [
+const IMPURE_MODULES: [&str; 10] = [
     "std::fs",
-    "std::net",
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "ToSocketAddrs",
     "std::process",
     "std::thread",
     "std::os::unix",
