@@ -12,3 +12,4 @@ pub mod link;
 pub mod packages;
 pub mod schedule;
 pub mod spool;
+pub mod watch;
