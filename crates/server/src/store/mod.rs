@@ -10,6 +10,9 @@
 mod admin;
 mod assets;
 mod audit;
+#[cfg(test)]
+#[macro_use]
+mod conformance;
 mod enrol;
 mod findings;
 mod hosts;
@@ -17,6 +20,8 @@ mod ingest;
 mod overview;
 mod people;
 mod scans;
+pub mod sqlite;
+pub(crate) mod words;
 
 pub use admin::*;
 pub use assets::*;
