@@ -16,6 +16,7 @@ pub mod process;
 pub mod software;
 pub mod users;
 pub mod walk;
+pub mod web;
 
 use std::cell::OnceCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,6 +39,8 @@ pub static ALL: &[&Collector] = &[
     &process::COLLECTOR,
     &autostart::COLLECTOR,
     &software::COLLECTOR,
+    &web::SITES,
+    &web::DIRECTORIES,
     &container::COLLECTOR,
 ];
 
