@@ -1,5 +1,6 @@
 //! What runs on a protected host: reads its state, follows its logs, decides, and tells the server.
 
+pub mod capability;
 pub mod collect;
 pub mod enrol;
 pub mod facts;
@@ -10,6 +11,8 @@ pub mod inspect;
 pub mod install;
 pub mod link;
 pub mod packages;
+pub mod runtime;
 pub mod schedule;
 pub mod spool;
+pub mod state;
 pub mod watch;

@@ -1,0 +1,309 @@
+//! Puts the agent together: followers and collectors in threads of their own, the link on the
+//! async runtime, bounded channels between them. A part that fails costs itself only.
+
+mod assets;
+mod logins;
+mod processes;
+mod reporter;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use engine::asset_risk::AssetRisks;
+use engine::content::{Catalogue, ContentError};
+use engine::login::lines::Format;
+use engine::place::Places;
+use model::asset::TableSpec;
+use model::policy::Policy;
+use model::time::Timestamp;
+use model::wire::{self, CapabilityState, Hello, Task, TaskUpdate, task};
+use tokio::sync::{mpsc, watch};
+
+use crate::collect;
+use crate::facts;
+use crate::host_root::{HostRoot, ReadError};
+use crate::inspect::Inspector;
+use crate::link::{self, Channels, Inbound, LinkError, LinkState};
+use crate::spool::{self, Spool, SpoolError};
+use crate::state;
+use crate::watch as logs;
+use assets::{AssetWorker, Input};
+use logins::{LoginWorker, Order};
+use reporter::Reporter;
+
+/// Orders that wait for a thread that is busy; more than an operator can give by hand.
+const ORDERS_WAITING_MAX: usize = 256;
+const POLICY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What the agent needs to know before it starts.
+#[derive(Debug)]
+pub struct Config {
+    /// Identity, queues and what was learned. Nobody else may read it.
+    pub state_dir: PathBuf,
+    /// Text logs beyond the well-known ones.
+    pub logs: Vec<(Format, PathBuf)>,
+    /// Country database, MMDB.
+    pub countries: Option<&'static [u8]>,
+}
+
+/// Why the agent cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    #[error("cannot use {}", path.display())]
+    StateDir {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot read this host")]
+    Root(#[source] ReadError),
+    #[error("the queue for the server")]
+    Spool(#[source] SpoolError),
+    #[error("the built-in rules")]
+    Content(#[source] ContentError),
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+    #[error("the link to the server")]
+    Link(#[source] LinkError),
+}
+
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+struct KeptPolicy {
+    version: u64,
+    policy: Policy,
+}
+
+/// Runs until `stop` turns true.
+pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), RuntimeError> {
+    let dir = &config.state_dir;
+    std::fs::create_dir_all(dir)
+        .map_err(|source| RuntimeError::StateDir { path: dir.clone(), source })?;
+    let root = HostRoot::live().map_err(RuntimeError::Root)?;
+    let catalogue = Catalogue::embedded().map_err(RuntimeError::Content)?;
+    let spool =
+        Spool::open(&dir.join("spool"), spool::Limits::default()).map_err(RuntimeError::Spool)?;
+    let kept: KeptPolicy = state::read(&dir.join("policy.json"), POLICY_BYTES_MAX)
+        .and_then(|it| serde_json::from_slice(&it).ok())
+        .unwrap_or_default();
+    let reporter = Reporter::new(hello(&root, kept.version), spool.clone());
+    let (assets, assets_thread) =
+        start_assets(root, &catalogue, &kept.policy, &config, spool.clone(), reporter.clone())?;
+    let logins = start_logins(&catalogue, &kept.policy, &config, spool.clone(), reporter.clone())?;
+    let processes_stop = Arc::new(AtomicBool::new(false));
+    let processes = processes::start(assets.clone(), reporter.clone(), Arc::clone(&processes_stop))
+        .map_err(RuntimeError::Thread)?;
+    let (inbox, inbound) = mpsc::channel(ORDERS_WAITING_MAX);
+    let (outbox, answers) = mpsc::channel(ORDERS_WAITING_MAX);
+    let dispatcher = Dispatcher {
+        assets,
+        logins: logins.orders.clone(),
+        outbox,
+        reporter: reporter.clone(),
+        spool: spool.clone(),
+        policy_file: dir.join("policy.json"),
+    };
+    let channels = Channels {
+        hello: reporter.hello(),
+        outbox: answers,
+        inbox,
+        state: watch::Sender::new(LinkState::Offline(String::new())),
+    };
+    let link = link::run(link::Config::new(dir.clone()), spool, channels, stop);
+    let (ended, ()) = tokio::join!(link, dispatcher.run(inbound));
+    processes_stop.store(true, Ordering::Relaxed);
+    logins.stop();
+    join(assets_thread, "assets");
+    join(processes, "processes");
+    ended.map_err(RuntimeError::Link)
+}
+
+fn hello(root: &HostRoot, policy_version: u64) -> Hello {
+    let specs = collect::ALL
+        .iter()
+        .filter_map(|it| serde_json::to_vec(&TableSpec::from(it.spec)).ok())
+        .collect();
+    Hello {
+        facts: Some(facts::read(root)),
+        asset_specs_json: specs,
+        policy_version,
+        ..Hello::default()
+    }
+}
+
+fn start_assets(
+    root: HostRoot,
+    catalogue: &Catalogue,
+    policy: &Policy,
+    config: &Config,
+    spool: Spool,
+    reporter: Reporter,
+) -> Result<(SyncSender<Input>, JoinHandle<()>), RuntimeError> {
+    let (sender, inputs) = sync_channel(ORDERS_WAITING_MAX);
+    let risks = AssetRisks::new(catalogue).map_err(RuntimeError::Content)?;
+    let open = config.state_dir.join("open_risks.json");
+    let worker =
+        AssetWorker::new((Inspector::new(root), spool, reporter), risks, policy.clone(), open, now);
+    let thread = std::thread::Builder::new()
+        .name("assets".to_owned())
+        .spawn(move || worker.run(&inputs))
+        .map_err(RuntimeError::Thread)?;
+    Ok((sender, thread))
+}
+
+/// The two threads that follow logs and decide about what they say.
+struct Logins {
+    orders: mpsc::Sender<Order>,
+    followers: logs::WatchHandle,
+    thread: JoinHandle<()>,
+}
+
+impl Logins {
+    fn stop(self) {
+        drop(self.orders);
+        self.followers.stop();
+        join(self.thread, "logins");
+    }
+}
+
+fn start_logins(
+    catalogue: &Catalogue,
+    policy: &Policy,
+    config: &Config,
+    spool: Spool,
+    reporter: Reporter,
+) -> Result<Logins, RuntimeError> {
+    let places = match config.countries.map(Places::from_bytes) {
+        Some(Ok(places)) => places,
+        Some(Err(error)) => {
+            tracing::warn!(%error, "countries are not known");
+            Places::without_database()
+        }
+        None => Places::without_database(),
+    };
+    match places.shortcoming() {
+        Some(text) => reporter.one("places", CapabilityState::Degraded, &text.en),
+        None => reporter.one("places", CapabilityState::Active, ""),
+    }
+    let watched = logs::WatchConfig {
+        root: HostRoot::live().map_err(RuntimeError::Root)?,
+        state_file: Some(config.state_dir.join("logs.json")),
+        logs: config.logs.clone(),
+    };
+    let (sender, events) = mpsc::channel(logins::EVENTS_WAITING_MAX);
+    let (orders, ordered) = mpsc::channel(ORDERS_WAITING_MAX);
+    let learned = config.state_dir.join("logins.json");
+    let worker =
+        LoginWorker::new(catalogue, policy.login.clone(), places, (spool, reporter), learned, now)
+            .map_err(RuntimeError::Content)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(RuntimeError::Thread)?;
+    let thread = std::thread::Builder::new()
+        .name("logins".to_owned())
+        .spawn(move || runtime.block_on(worker.run(events, ordered)))
+        .map_err(RuntimeError::Thread)?;
+    let followers = logs::start(watched, sender).map_err(RuntimeError::Thread)?;
+    Ok(Logins { orders, followers, thread })
+}
+
+fn join(thread: JoinHandle<()>, name: &str) {
+    if thread.join().is_err() {
+        tracing::error!(name, "a thread of the agent ended by a panic");
+    }
+}
+
+/// Hands what the server says to the thread it is for.
+struct Dispatcher {
+    assets: SyncSender<Input>,
+    logins: mpsc::Sender<Order>,
+    outbox: mpsc::Sender<TaskUpdate>,
+    reporter: Reporter,
+    spool: Spool,
+    policy_file: PathBuf,
+}
+
+impl Dispatcher {
+    /// Ends with the link; the threads end with the channels dropped here.
+    async fn run(self, mut inbound: mpsc::Receiver<Inbound>) {
+        while let Some(message) = inbound.recv().await {
+            match message {
+                Inbound::Welcome(welcome) => self.welcome(welcome),
+                Inbound::Task(task) => self.task(task).await,
+                Inbound::Policy(policy) => self.policy(&policy).await,
+                Inbound::Resync(kind) => self.assets(Input::Resync(kind)),
+            }
+        }
+        self.assets(Input::Stop);
+    }
+
+    /// What still waits in the spool would make the server's digests look wrong; then its own
+    /// comparison of the next delta finds what differs.
+    fn welcome(&self, welcome: wire::Welcome) {
+        let lane = self.spool.stats().telemetry;
+        if lane.acked_seq >= lane.durable_seq {
+            self.assets(Input::Reconcile(welcome.digests));
+        }
+    }
+
+    async fn task(&self, task: Task) {
+        let refusal = match task.task {
+            Some(task::Task::Scan(scan)) => match assets::check_items(&scan.items) {
+                Ok(()) => {
+                    let input = Input::Scan { id: task.id.clone(), items: scan.items };
+                    self.try_assets(input).err()
+                }
+                Err(refusal) => Some(refusal.to_string()),
+            },
+            None => Some("this agent does not know this kind of task".to_owned()),
+        };
+        let update = TaskUpdate {
+            id: task.id,
+            accepted: refusal.is_none(),
+            reason: refusal.unwrap_or_default(),
+        };
+        // The link holds the other end for as long as this runs.
+        let _ = self.outbox.send(update).await;
+    }
+
+    async fn policy(&self, message: &wire::Policy) {
+        let policy: Policy = match serde_json::from_slice(&message.policy_json) {
+            Ok(policy) => policy,
+            Err(error) => {
+                tracing::error!(%error, version = message.version, "a policy that cannot be read was left aside");
+                return;
+            }
+        };
+        let kept = KeptPolicy { version: message.version, policy };
+        if let Err(error) = state::write_json(&self.policy_file, &kept) {
+            tracing::error!(%error, "the policy could not be kept");
+        }
+        self.reporter.set_policy_version(kept.version);
+        let _ = self.logins.send(Order::Policy(kept.policy.login.clone())).await;
+        self.assets(Input::Policy(kept.policy));
+    }
+
+    fn assets(&self, input: Input) {
+        if let Err(reason) = self.try_assets(input) {
+            tracing::error!(reason, "an order to the asset thread was lost");
+        }
+    }
+
+    fn try_assets(&self, input: Input) -> Result<(), String> {
+        self.assets.try_send(input).map_err(|error| match error {
+            TrySendError::Full(_) => "the agent has too many orders waiting".to_owned(),
+            TrySendError::Disconnected(_) => {
+                "the asset collection of this agent has ended".to_owned()
+            }
+        })
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the clock of the agent's outermost loops")]
+fn now() -> Timestamp {
+    Timestamp(0) + SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}

@@ -1,0 +1,65 @@
+//! Small files in the agent's own directory: written whole or not at all, readable by nobody else.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// Why a state file could not be written. The old one is still there.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}", path.display())]
+pub struct StateError {
+    path: PathBuf,
+    #[source]
+    source: std::io::Error,
+}
+
+/// The file's bytes; `None` if it is missing, unreadable or larger than `max` bytes.
+pub fn read(path: &Path, max: usize) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(max as u64 + 1).read_to_end(&mut bytes).ok()?;
+    (bytes.len() <= max).then_some(bytes)
+}
+
+/// Replaces the file, durable when this returns.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
+    let fail = |source| StateError { path: path.to_owned(), source };
+    let new = path.with_extension("new");
+    let mut file = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)
+        .map_err(fail)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fail)?;
+    std::fs::rename(&new, path).map_err(fail)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    File::open(folder).and_then(|it| it.sync_all()).map_err(fail)
+}
+
+/// Replaces the file with `value` as JSON.
+pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), StateError> {
+    let bytes = serde_json::to_vec(value)
+        .map_err(|it| StateError { path: path.to_owned(), source: it.into() })?;
+    write(path, &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn replaced_whole_and_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("policy.json");
+        assert_eq!(read(&path, 10), None);
+        write(&path, b"first, longer").unwrap();
+        write_json(&path, &[1, 2]).unwrap();
+        assert_eq!(read(&path, 10).unwrap(), b"[1,2]");
+        assert_eq!(read(&path, 4), None);
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}
