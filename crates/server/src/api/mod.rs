@@ -27,9 +27,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderValue, Method};
+use axum::http::Method;
 use axum::response::{IntoResponse, Response};
-use engine::content::{Catalogue, ContentError};
+use engine::content::Catalogue;
 use model::time::Timestamp;
 use tokio::sync::{Mutex, Semaphore, broadcast, watch};
 
@@ -104,6 +104,7 @@ pub struct App {
 /// What an [`App`] is made of.
 pub struct Parts {
     pub link: Arc<LinkServer>,
+    pub catalogue: Arc<Catalogue>,
     pub limits: Limits,
     pub clock: Clock,
 }
@@ -111,8 +112,6 @@ pub struct Parts {
 /// Why there is no API.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    #[error("content")]
-    Content(#[from] ContentError),
     #[error("OpenAPI document")]
     Pattern(#[from] PatternError),
     #[error("passwords")]
@@ -135,7 +134,7 @@ impl App {
     pub fn new(parts: Parts) -> Result<Arc<Self>, AppError> {
         let started_at = parts.clock.now();
         Ok(Arc::new(Self {
-            catalogue: Arc::new(Catalogue::embedded()?),
+            catalogue: parts.catalogue,
             feed: Feed::new(started_at),
             started_at,
             passwords: Passwords::new()?,
@@ -204,11 +203,9 @@ async fn wrong_method(response: Response) -> Response {
     if response.status() != axum::http::StatusCode::METHOD_NOT_ALLOWED || is_ours {
         return response;
     }
-    let allow = response.headers().get(axum::http::header::ALLOW).cloned();
-    let shown = allow.as_ref().and_then(|it: &HeaderValue| it.to_str().ok()).unwrap_or("none");
-    let mut problem = Problem::new(ProblemKind::MethodNotAllowed, format!("allowed here: {shown}"));
-    problem.allow = allow;
-    problem.into_response()
+    // The router adds `Allow` itself.
+    Problem::new(ProblemKind::MethodNotAllowed, "the header Allow names the methods known here")
+        .into_response()
 }
 
 /// The OpenAPI document of this build.

@@ -1,5 +1,9 @@
 //! The document and what it promises.
 
+mod access;
+mod client;
+mod requests;
+
 use std::path::Path;
 
 use serde_json::Value;
