@@ -13,6 +13,7 @@ pub mod mask;
 pub mod memo;
 pub mod port;
 pub mod process;
+pub mod service;
 pub mod software;
 pub mod users;
 pub mod walk;
@@ -31,6 +32,7 @@ use crate::packages::PackageIndex;
 use hash_cache::HashCache;
 use memo::Memo;
 use process::table::{Process, ProcessTable};
+use service::KnownAuthentication;
 use users::Users;
 
 /// Every collector, in the order of the console's tabs.
@@ -41,6 +43,8 @@ pub static ALL: &[&Collector] = &[
     &software::COLLECTOR,
     &web::SITES,
     &web::DIRECTORIES,
+    &service::DATABASES,
+    &service::MIDDLEWARE,
     &container::COLLECTOR,
 ];
 
@@ -105,6 +109,7 @@ pub struct Context<'a> {
     memo: Option<&'a Mutex<Memo>>,
     processes: OnceCell<ProcessTable>,
     users: OnceCell<Users>,
+    authentication: OnceCell<KnownAuthentication>,
 }
 
 impl<'a> Context<'a> {
@@ -114,8 +119,8 @@ impl<'a> Context<'a> {
         hashes: &'a Mutex<HashCache>,
         now: Timestamp,
     ) -> Self {
-        let (processes, users) = (OnceCell::new(), OnceCell::new());
-        Self { root, packages, now, hashes, memo: None, processes, users }
+        let (processes, users, authentication) = Default::default();
+        Self { root, packages, now, hashes, memo: None, processes, users, authentication }
     }
 
     /// Lets collectors use again what they understood of unchanged files.
@@ -149,6 +154,11 @@ impl<'a> Context<'a> {
     /// The accounts of `/etc/passwd`, read when first asked for.
     pub fn users(&self) -> &Users {
         self.users.get_or_init(|| Users::read(self.root))
+    }
+
+    /// Which running servers ask who is there, read when first asked for.
+    pub fn authentication(&self) -> &KnownAuthentication {
+        self.authentication.get_or_init(|| KnownAuthentication::read(self))
     }
 
     /// Name of a user, or its number in digits.

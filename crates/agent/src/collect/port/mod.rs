@@ -193,7 +193,7 @@ fn row(context: &Context, namespace: Namespace, listener: &Listener, holders: &[
             package,
             unpackaged,
             deleted_executable: deleted.unwrap_or(false),
-            authentication: None,
+            authentication: first.and_then(|it| context.authentication().of(it, listener.port)),
         };
         let verdict = engine::ports::assess(rules, &facts);
         fields = fields

@@ -1,6 +1,6 @@
 //! Installed software: the distribution's packages and the libraries of language runtimes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use model::asset::{Row, row_key};
@@ -69,6 +69,15 @@ fn collect(context: &Context) -> Collected {
     read::java(context, &mut add);
     read::golang(context, &mut add);
     collected
+}
+
+/// Version of each package of the distribution, by name.
+pub(super) fn versions(context: &Context) -> HashMap<String, String> {
+    let mut versions = HashMap::new();
+    read::distribution(context, &mut |found| {
+        versions.extend(found.software.iter().map(|it| (it.name.clone(), it.version.clone())));
+    });
+    versions
 }
 
 fn row(it: &Software) -> Row {
