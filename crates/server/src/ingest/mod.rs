@@ -8,6 +8,7 @@ pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub use rate::RateLimits;
 
 use crate::agents::Agents;
 use crate::ca::{AGENT_LIFETIME, Authority};
+use crate::install::OWN_PROGRAM;
 use crate::live::Event;
 use crate::store::{HeartbeatRow, IngestBatch, Lane, Record, Store, StoreError};
 
@@ -61,6 +63,8 @@ pub struct LinkServer {
     pub settings: LinkSettings,
     /// Where agents reach this server, `host:port`; told to each that enrols.
     pub endpoints: Vec<String>,
+    /// What machines that install themselves are given: this very program.
+    pub program: PathBuf,
     health: LinkHealth,
     heartbeats: Mutex<Vec<HeartbeatRow>>,
 }
@@ -90,6 +94,7 @@ impl LinkServer {
             live,
             settings: LinkSettings::default(),
             endpoints,
+            program: PathBuf::from(OWN_PROGRAM),
             health: LinkHealth::new(catalogue)?,
             heartbeats: Mutex::default(),
         })

@@ -3,7 +3,7 @@
 //! The script comes over a connection whose key the install line pins, and names the digest the
 //! program must have, so nothing else has to be trusted.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
@@ -23,7 +23,7 @@ mod tests;
 
 const SCRIPT: &str = include_str!("install.sh");
 /// The running program, even after its file was replaced.
-const OWN_PROGRAM: &str = "/proc/self/exe";
+pub const OWN_PROGRAM: &str = "/proc/self/exe";
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Copies of the program that may be on their way at once.
 const DOWNLOADS_MAX: usize = 32;
@@ -41,6 +41,7 @@ pub fn one_liner(token: &EnrolToken, key_pin: &str) -> String {
 struct Site {
     endpoints: String,
     key_pin: String,
+    program: PathBuf,
     digest: OnceCell<String>,
     downloads: Arc<Semaphore>,
 }
@@ -50,6 +51,7 @@ pub(crate) fn router(link: &LinkServer) -> Router {
     let site = Arc::new(Site {
         endpoints: link.endpoints.join(" "),
         key_pin: link.authority.listener_key_pin(),
+        program: link.program.clone(),
         digest: OnceCell::new(),
         downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
     });
@@ -60,7 +62,7 @@ pub(crate) fn router(link: &LinkServer) -> Router {
 }
 
 async fn script(site: &Site) -> Response {
-    match site.digest.get_or_try_init(|| digest_of(Path::new(OWN_PROGRAM))).await {
+    match site.digest.get_or_try_init(|| digest_of(&site.program)).await {
         Ok(digest) => {
             let text = fill(&site.endpoints, &site.key_pin, digest);
             ([(header::CONTENT_TYPE, "text/x-shellscript; charset=utf-8")], text).into_response()
@@ -82,7 +84,7 @@ async fn program(site: &Site) -> Response {
     let Ok(place) = Arc::clone(&site.downloads).try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "10")]).into_response();
     };
-    let file = match tokio::fs::File::open(OWN_PROGRAM).await {
+    let file = match tokio::fs::File::open(&site.program).await {
         Ok(it) => it,
         Err(error) => return failed(&error),
     };
