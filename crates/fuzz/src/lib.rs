@@ -7,12 +7,20 @@
 mod host;
 
 use agent::{
-    collect::{container, mask, process::parse},
-    spool::block,
+    collect::{
+        account::{logins, passwd, sshd, sudoers},
+        container, kernel_module, mask,
+        port::socket,
+        process::parse,
+    },
+    spool::{block, records},
 };
-use engine::login::{
-    header::Clock,
-    lines::{Format, Reader},
+use engine::{
+    login::{
+        header::Clock,
+        lines::{Format, Reader},
+    },
+    ports::Protocol,
 };
 use model::time::Timestamp;
 
@@ -57,6 +65,34 @@ pub static TARGETS: &[Target] = &[
         "var/lib/rpm/Packages",
         include_bytes!("../../agent/src/packages/rpm/fixtures/Packages"),
     ),
+    host(
+        "account.passwd",
+        "account",
+        "etc/passwd",
+        b"root:x:0:0:root:/root:/bin/bash\nann:x:1000:1000:Ann,,,:/home/ann:/bin/sh\n",
+    ),
+    bytes(
+        "account.shadow",
+        b"root:$y$j9T$a$b:20000:0:99999:7:::\nann:!:20000:0:99999:7::20454:\n",
+        |bytes| {
+            passwd::shadow(bytes);
+            passwd::group(bytes);
+            passwd::gshadow(bytes);
+        },
+    ),
+    bytes("account.sudoers", b"%sudo ALL=(ALL:ALL) NOPASSWD: ALL, /bin/a : h = C\n", sudo_rules),
+    bytes("account.sshd", b"Match User a,!b Address 10.*\n AuthorizedKeysFile %h/k\n", sshd_config),
+    bytes(
+        "account.keys",
+        b"from=\"10.0.0.0/8\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAA a@b\n",
+        |bytes| {
+            sshd::parse_keys(bytes);
+        },
+    ),
+    bytes("account.utmp", b"", |bytes| {
+        logins::parse_wtmp(bytes);
+        logins::lastlog_record(bytes);
+    }),
     host(
         "software.dpkg",
         "software",
@@ -139,9 +175,20 @@ pub static TARGETS: &[Target] = &[
     bytes("container.cgroup", b"0::/system.slice/docker-0123456789abcdef.scope\n", |bytes| {
         container::parse(bytes);
     }),
-    bytes("spool.block", b"", |bytes| {
-        block::parse(bytes);
+    bytes("port.table", include_bytes!("../../agent/src/collect/port/fixtures/tcp"), |bytes| {
+        let mut found = Vec::new();
+        socket::parse_table(Protocol::Tcp, bytes, &mut found);
+        socket::parse_answer(Protocol::Udp, bytes, &mut found);
     }),
+    bytes(
+        "kernel_module.list",
+        include_bytes!("../../agent/src/collect/kernel_module/fixtures/modules"),
+        |bytes| {
+            kernel_module::parse::modules(bytes);
+            kernel_module::parse::files(bytes);
+        },
+    ),
+    bytes("spool.block", b"", spool_segment),
     bytes(
         "login.lines",
         b"Nov 23 12:00:00 h sshd[7]: Failed password for root from 192.0.2.1 port 4 ssh2\n",
@@ -156,6 +203,46 @@ fn process_text(bytes: &[u8]) {
     parse::boot_time(bytes);
     parse::executable(bytes);
     mask::command(&parse::arguments(bytes));
+}
+
+/// The rules of one file, asked about an account.
+fn sudo_rules(bytes: &[u8]) {
+    let mut all = sudoers::Sudoers::default();
+    for statement in sudoers::parse(bytes).0 {
+        all.add(statement);
+    }
+    let asker =
+        sudoers::Asker { name: "ann", uid: 1000, groups: &["sudo"], gid: 100, host: "h.example" };
+    all.extent(&asker);
+}
+
+/// One file, its settings asked about an account.
+fn sshd_config(bytes: &[u8]) {
+    let mut files = sshd::KeyFiles::default();
+    for directive in sshd::parse_config(bytes) {
+        let condition = sshd::Condition::parse(&directive.arguments);
+        files.settings.push((vec![condition], directive.arguments));
+    }
+    files.of("a", 1000, "/home/a", &["staff"]);
+}
+
+/// A segment of the spool and the records in its blocks: every byte of it is accounted for.
+fn spool_segment(bytes: &[u8]) {
+    let mut covered = 0;
+    for piece in block::scan(bytes, 1) {
+        covered += match piece {
+            block::Piece::Block { offset, header } => {
+                let whole = offset + block::HEADER_BYTES..offset + header.block_bytes();
+                let read = bytes.get(whole).and_then(|it| records::decode(it, header.count));
+                assert!(read.is_none_or(|it| it.len() == header.count as usize));
+                header.block_bytes()
+            }
+            block::Piece::Damage { bytes, .. } | block::Piece::Tail { bytes, .. } => bytes,
+        };
+    }
+    assert_eq!(covered, bytes.len(), "bytes of the segment are unaccounted for");
+    // A CRC keeps almost everything from the decoder: give it the bytes as they are, too.
+    records::decode(bytes, 3);
 }
 
 /// The lines of one log, read as each of the layouts.

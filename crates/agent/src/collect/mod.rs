@@ -3,12 +3,14 @@
 //! A collector opens (`collect`), a pure `parse` understands. What could not be read is named
 //! in `skipped`, and a collector that panics costs its own table only.
 
+pub mod account;
 pub mod autostart;
 pub mod changes;
 pub mod container;
 pub mod fields;
 pub mod glob;
 pub mod hash_cache;
+pub mod kernel_module;
 pub mod mask;
 pub mod memo;
 pub mod port;
@@ -37,6 +39,7 @@ use users::Users;
 
 /// Every collector, in the order of the console's tabs.
 pub static ALL: &[&Collector] = &[
+    &account::COLLECTOR,
     &port::COLLECTOR,
     &process::COLLECTOR,
     &autostart::COLLECTOR,
@@ -46,6 +49,7 @@ pub static ALL: &[&Collector] = &[
     &service::DATABASES,
     &service::MIDDLEWARE,
     &container::COLLECTOR,
+    &kernel_module::COLLECTOR,
 ];
 
 /// Most `skipped` lines of one run of one collector; the rest is counted.
