@@ -10,6 +10,7 @@
 mod admin;
 mod assets;
 mod audit;
+pub mod bench;
 #[cfg(test)]
 #[macro_use]
 mod conformance;

@@ -122,8 +122,8 @@ pub(crate) async fn undo_is_refused_when_superseded(bench: &Bench<'_>) {
     assert_eq!(unhandle(bench, first, 31).await.refused, Some(LifeError::Superseded));
     let history = bench.store.finding(first).await.unwrap().history;
     let changes: Vec<_> = history.iter().map(|it| it.change).collect();
-    use StatusChange::{MarkedHandled, Undone};
-    assert_eq!(changes, [MarkedHandled, Undone, MarkedHandled]);
+    let handled = StatusChange::MarkedHandled;
+    assert_eq!(changes, [handled, StatusChange::Undone, handled]);
 }
 
 /// Two hosts in two groups with findings of every sort, many at the same instant.

@@ -85,22 +85,24 @@ pub(crate) async fn list_sorts_filters_and_pages(bench: &Bench<'_>) {
     }
     bench.store.set_offline(hosts[0], at(90)).await.unwrap();
     let all = HostFilter::default;
-    use {HostSort::*, Order::*};
-    let sorted = names(bench, all(), Name, Ascending).await;
+    let sorted = names(bench, all(), HostSort::Name, Order::Ascending).await;
     assert_eq!(sorted, ["db-02", "web-01", "Web-02", "web-03", "数据库-主"]);
-    let sorted = names(bench, all(), Risk, Descending).await;
+    let sorted = names(bench, all(), HostSort::Risk, Order::Descending).await;
     assert_eq!(sorted, ["web-03", "db-02", "数据库-主", "Web-02", "web-01"]);
-    assert_eq!(names(bench, all(), LastSeen, Descending).await[0], "web-01");
+    assert_eq!(names(bench, all(), HostSort::LastSeen, Order::Descending).await[0], "web-01");
     let text = HostFilter { text: Some("WEB".to_owned()), ..all() };
-    assert_eq!(names(bench, text, Name, Descending).await, ["web-03", "Web-02", "web-01"]);
+    assert_eq!(
+        names(bench, text, HostSort::Name, Order::Descending).await,
+        ["web-03", "Web-02", "web-01"]
+    );
     let text = HostFilter { text: Some("数据".to_owned()), ..all() };
-    assert_eq!(names(bench, text, Name, Ascending).await, ["数据库-主"]);
+    assert_eq!(names(bench, text, HostSort::Name, Order::Ascending).await, ["数据库-主"]);
     let offline = HostFilter { connection: Some(Connection::Offline), ..all() };
-    assert_eq!(names(bench, offline, Name, Ascending).await, ["web-01"]);
+    assert_eq!(names(bench, offline, HostSort::Name, Order::Ascending).await, ["web-01"]);
     let risky = HostFilter { risk: Some(Severity::High), ..all() };
-    assert_eq!(names(bench, risky, Name, Ascending).await.len(), 4);
+    assert_eq!(names(bench, risky, HostSort::Name, Order::Ascending).await.len(), 4);
     let risky = HostFilter { risk: Some(Severity::Critical), ..all() };
-    assert!(names(bench, risky, Name, Ascending).await.is_empty());
+    assert!(names(bench, risky, HostSort::Name, Order::Ascending).await.is_empty());
     let beat = |time, cpu_us| HeartbeatRow {
         host: hosts[0],
         at: at(time),

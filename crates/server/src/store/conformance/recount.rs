@@ -37,7 +37,7 @@ pub(crate) async fn counters_equal_a_recount(bench: &Bench<'_>) {
     let mut known: Vec<FindingId> = Vec::new();
     for step in 0..STEPS {
         let time = 20_000 * (step as i64 + 1);
-        step_once(bench, &mut dice, &mut hosts, &mut known, time).await;
+        step_once(bench, &mut dice, &hosts, &mut known, time).await;
         if step % 25 == 24 {
             check(bench, at(time)).await;
             check_days(bench, at(time)).await;
@@ -48,7 +48,7 @@ pub(crate) async fn counters_equal_a_recount(bench: &Bench<'_>) {
 async fn step_once(
     bench: &Bench<'_>,
     dice: &mut Dice,
-    hosts: &mut Vec<HostId>,
+    hosts: &[HostId],
     known: &mut Vec<FindingId>,
     time: i64,
 ) {
