@@ -17,6 +17,9 @@ export default defineConfig({
     environment: "jsdom",
     include: ["src/**/*.test.{ts,tsx}"],
     setupFiles: ["src/test/setup.ts"],
-    testTimeout: 20_000,
+    testTimeout: 60_000,
+    // One process: starting jsdom costs more than these tests take.
+    maxWorkers: 1,
+    isolate: false,
   },
 });

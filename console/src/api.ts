@@ -1,177 +1,177 @@
 // Every operation of the API that the console uses, once.
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
-import type {
-  ApiToken,
-  AssetKind,
-  AssetRow,
-  AssetSummary,
-  AuditEntry,
-  Change,
-  Dashboard,
-  EnrolToken,
-  Finding,
-  FindingAnswer,
-  FindingCounters,
-  FindingItem,
-  HandleAction,
-  Host,
-  HostAnswer,
-  HostDetail,
-  Login,
-  Me,
-  NamedRef,
-  Outcome,
-  Page,
-  Policy,
-  PolicyState,
-  Role,
-  Rule,
-  Scan,
-  SearchHit,
-  Settings,
-  Text,
-  User,
-} from "./contract";
-import { type Query, request } from "./http";
+import type { paths } from "./api.gen";
+import type { Finding, HandleAction, HostDetail, Page, Policy, Role, Settings } from "./contract";
+import { answered, client } from "./http";
 
 const PAGE_ROWS = 100;
 
-function get<T>(path: string, query?: Query) {
-  return queryOptions({
-    queryKey: [path, query ?? {}],
-    queryFn: ({ signal }) => request<T>("GET", path, { ...(query && { query }), signal }),
-  });
+type QueryOf<P extends keyof paths> = paths[P] extends {
+  get: { parameters: { query?: infer Q } };
+}
+  ? Omit<NonNullable<Q>, "cursor" | "limit">
+  : never;
+
+export type HostFilter = QueryOf<"/hosts">;
+export type FindingFilter = QueryOf<"/findings">;
+export type CounterFilter = QueryOf<"/findings/counters">;
+export type AssetFilter = QueryOf<"/assets/{kind}">;
+export type SummaryFilter = QueryOf<"/assets/{kind}/summary">;
+export type ChangeFilter = QueryOf<"/changes">;
+
+function single<T>(key: unknown[], ask: (signal: AbortSignal) => Promise<T>) {
+  return queryOptions({ queryKey: key, queryFn: ({ signal }) => ask(signal) });
 }
 
-function pages<T>(path: string, query: Query = {}) {
+interface Turn {
+  signal: AbortSignal;
+  /** Where the page starts and how long it is. */
+  place: { limit: number; cursor?: string };
+}
+
+function pages<T>(path: string, filter: object, ask: (turn: Turn) => Promise<Page<T>>) {
   return infiniteQueryOptions({
-    queryKey: [path, "pages", query],
+    queryKey: [path, "pages", filter],
     queryFn: ({ signal, pageParam }) =>
-      request<Page<T>>("GET", path, {
-        query: { ...query, limit: PAGE_ROWS, cursor: pageParam },
+      ask({
         signal,
+        place: { limit: PAGE_ROWS, ...(pageParam !== undefined && { cursor: pageParam }) },
       }),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (page) => page.next ?? undefined,
   });
 }
 
-export interface HostFilter {
-  q?: string;
-  group?: string;
-  connection?: string;
-  protection?: string;
-  /** At least this severe. */
-  risk?: string;
-  sort?: "name" | "risk" | "last_seen";
-  order?: "asc" | "desc";
-}
-
-export interface FindingFilter {
-  kind?: string;
-  category?: string;
-  severity?: string;
-  status?: string;
-  host?: string;
-  group?: string;
-  q?: string;
-  since?: string;
-}
+const byId = (id: string) => ({ path: { id } });
 
 /** Reads; the query keys start with the path, so that live events can refresh by path. */
 export const read = {
-  session: () => get<Me>("/session"),
-  meta: () => get<{ version: string; name: string; uptime_s: number }>("/meta"),
-  dashboard: (days: 7 | 30) => get<Dashboard>("/dashboard", { days }),
-  hosts: (filter: HostFilter) => pages<Host>("/hosts", { ...filter }),
+  session: () => single(["/session"], (signal) => answered(client.GET("/session", { signal }))),
+  dashboard: (days: 7 | 30) =>
+    single(["/dashboard", days], (signal) =>
+      answered(client.GET("/dashboard", { params: { query: { days } }, signal })),
+    ),
+  search: (q: string) =>
+    single(["/search", q], (signal) =>
+      answered(client.GET("/search", { params: { query: { q } }, signal })),
+    ),
+
+  hosts: (filter: HostFilter) =>
+    pages("/hosts", filter, ({ signal, place }) =>
+      answered(client.GET("/hosts", { params: { query: { ...filter, ...place } }, signal })),
+    ),
   host: (id: string) =>
-    queryOptions({
-      queryKey: [`/hosts/${id}`],
-      queryFn: async ({ signal }): Promise<HostDetail> => {
-        const { host, ...rest } = await request<HostAnswer>("GET", `/hosts/${id}`, { signal });
-        return { ...host, ...rest };
-      },
+    single([`/hosts/${id}`], async (signal): Promise<HostDetail> => {
+      const asked = client.GET("/hosts/{id}", { params: byId(id), signal });
+      const { host, ...rest } = await answered(asked);
+      return { ...host, ...rest };
     }),
-  scan: (id: string) => get<Scan>(`/scans/${id}`),
-  hostScans: (id: string) => get<Page<Scan>>(`/hosts/${id}/scans`),
-  hostLogins: (id: string) => pages<Login>(`/hosts/${id}/logins`),
-  groups: () => get<Page<NamedRef & { hosts?: number }>>("/groups"),
-  assetKinds: () => get<Page<AssetKind>>("/asset-kinds"),
-  assets: (kind: string, filter: Query) => pages<AssetRow>(`/assets/${kind}`, filter),
-  assetSummary: (kind: string, filter: Query) =>
-    pages<AssetSummary>(`/assets/${kind}/summary`, filter),
-  changes: (filter: Query) => pages<Change>("/changes", filter),
-  findings: (filter: FindingFilter) => pages<FindingItem>("/findings", { ...filter }),
+  hostScans: (id: string) =>
+    single([`/hosts/${id}/scans`], (signal) =>
+      answered(client.GET("/hosts/{id}/scans", { params: byId(id), signal })),
+    ),
+  hostLogins: (id: string) =>
+    pages(`/hosts/${id}/logins`, {}, ({ signal, place }) => {
+      const params = { ...byId(id), query: place };
+      return answered(client.GET("/hosts/{id}/logins", { params, signal }));
+    }),
+  scan: (id: string) =>
+    single([`/scans/${id}`], (signal) =>
+      answered(client.GET("/scans/{id}", { params: byId(id), signal })),
+    ),
+  groups: () => single(["/groups"], (signal) => answered(client.GET("/groups", { signal }))),
+
+  assetKinds: () =>
+    single(["/asset-kinds"], (signal) => answered(client.GET("/asset-kinds", { signal }))),
+  assets: (kind: string, filter: AssetFilter) =>
+    pages(`/assets/${kind}`, filter, ({ signal, place }) => {
+      const params = { path: { kind }, query: { ...filter, ...place } };
+      return answered(client.GET("/assets/{kind}", { params, signal }));
+    }),
+  assetSummary: (kind: string, filter: SummaryFilter) =>
+    pages(`/assets/${kind}/summary`, filter, ({ signal, place }) => {
+      const params = { path: { kind }, query: { ...filter, ...place } };
+      return answered(client.GET("/assets/{kind}/summary", { params, signal }));
+    }),
+  changes: (filter: ChangeFilter) =>
+    pages("/changes", filter, ({ signal, place }) =>
+      answered(client.GET("/changes", { params: { query: { ...filter, ...place } }, signal })),
+    ),
+
+  findings: (filter: FindingFilter) =>
+    pages("/findings", filter, ({ signal, place }) =>
+      answered(client.GET("/findings", { params: { query: { ...filter, ...place } }, signal })),
+    ),
   latestFindings: (filter: FindingFilter, limit: number) =>
-    get<Page<FindingItem>>("/findings", { ...filter, limit }),
-  counters: (filter: FindingFilter) => get<FindingCounters>("/findings/counters", { ...filter }),
+    single(["/findings", filter, limit], (signal) =>
+      answered(client.GET("/findings", { params: { query: { ...filter, limit } }, signal })),
+    ),
+  counters: (filter: CounterFilter) =>
+    single(["/findings/counters", filter], (signal) =>
+      answered(client.GET("/findings/counters", { params: { query: filter }, signal })),
+    ),
   finding: (id: string) =>
-    queryOptions({
-      queryKey: [`/findings/${id}`],
-      queryFn: async ({ signal }): Promise<Finding> => {
-        const { finding, ...rest } = await request<FindingAnswer>("GET", `/findings/${id}`, {
-          signal,
-        });
-        return { ...finding, ...rest };
-      },
+    single([`/findings/${id}`], async (signal): Promise<Finding> => {
+      const asked = client.GET("/findings/{id}", { params: byId(id), signal });
+      const { finding, ...rest } = await answered(asked);
+      return { ...finding, ...rest };
     }),
-  rules: () => get<Page<Rule>>("/rules"),
-  policy: () => get<PolicyState>("/policy"),
-  settings: () => get<Settings>("/settings"),
-  users: () => get<Page<User>>("/users"),
-  apiTokens: () => get<Page<ApiToken>>("/api-tokens"),
-  enrolTokens: () => get<Page<EnrolToken>>("/enrol-tokens"),
-  audit: () => pages<AuditEntry>("/audit"),
-  search: (q: string) => get<Page<SearchHit>>("/search", { q }),
+  plan: (ids: string[], action: HandleAction) =>
+    single(["/findings/plan", ids, action], (signal) =>
+      answered(client.POST("/findings/plan", { body: { ids, action }, signal })),
+    ),
+  rules: () => single(["/rules"], (signal) => answered(client.GET("/rules", { signal }))),
+
+  policy: () => single(["/policy"], (signal) => answered(client.GET("/policy", { signal }))),
+  settings: () => single(["/settings"], (signal) => answered(client.GET("/settings", { signal }))),
+  users: () => single(["/users"], (signal) => answered(client.GET("/users", { signal }))),
+  apiTokens: () =>
+    single(["/api-tokens"], (signal) => answered(client.GET("/api-tokens", { signal }))),
+  enrolTokens: () =>
+    single(["/enrol-tokens"], (signal) => answered(client.GET("/enrol-tokens", { signal }))),
+  audit: () =>
+    pages("/audit", {}, ({ signal, place }) =>
+      answered(client.GET("/audit", { params: { query: place }, signal })),
+    ),
 };
+
+interface HostChange {
+  group?: string;
+  importance?: HostDetail["importance"];
+  remark?: string;
+}
 
 /** Changes; each answers what the server made of it. */
 export const act = {
   signIn: (name: string, password: string) =>
-    request<Me>("POST", "/session", { body: { name, password } }),
-  signOut: () => request<void>("DELETE", "/session"),
+    answered(client.POST("/session", { body: { name, password } })),
+  signOut: () => answered(client.DELETE("/session")),
   changePassword: (current: string, next: string) =>
-    request<void>("PUT", "/session/password", { body: { current, new: next } }),
-  changeHost: (id: string, change: { group?: string; importance?: string; remark?: string }) =>
-    request<Host>("PATCH", `/hosts/${id}`, { body: change }),
-  forgetHost: (id: string) => request<void>("DELETE", `/hosts/${id}`),
-  scanHost: (id: string) => request<Scan>("POST", `/hosts/${id}/scans`, { body: {} }),
-  createGroup: (name: string) => request<NamedRef>("POST", "/groups", { body: { name } }),
-  planHandling: (ids: string[], action: HandleAction) =>
-    request<{ summary: Text; effects: Text[] }>("POST", "/findings/plan", {
-      body: { ids, action },
-    }),
-  handle: (ids: string[], action: HandleAction, remark?: string) =>
-    request<{ items: Outcome[] }>("POST", "/findings/handle", {
-      body: remark ? { ids, action, remark } : { ids, action },
-    }),
-  unhandle: (ids: string[]) =>
-    request<{ items: Outcome[] }>("POST", "/findings/unhandle", {
-      body: { ids },
-    }),
+    answered(client.PUT("/session/password", { body: { current, new: next } })),
+  changeHost: (id: string, body: HostChange) =>
+    answered(client.PATCH("/hosts/{id}", { params: byId(id), body })),
+  forgetHost: (id: string) => answered(client.DELETE("/hosts/{id}", { params: byId(id) })),
+  scanHost: (id: string) =>
+    answered(client.POST("/hosts/{id}/scans", { params: byId(id), body: { items: [] } })),
+  handle: (ids: string[], action: HandleAction, remark: string) =>
+    answered(client.POST("/findings/handle", { body: { ids, action, remark } })),
+  unhandle: (ids: string[]) => answered(client.POST("/findings/unhandle", { body: { ids } })),
   setPolicy: (version: number, policy: Policy) =>
-    request<PolicyState>("PUT", "/policy", { body: { version, policy } }),
-  setSettings: (settings: Settings) => request<Settings>("PUT", "/settings", { body: settings }),
-  createUser: (user: { name: string; role: Role }) =>
-    request<{ user: User; password: string }>("POST", "/users", { body: user }),
+    answered(client.PUT("/policy", { body: { version, policy } })),
+  setSettings: (body: Settings) => answered(client.PUT("/settings", { body })),
+  createUser: (name: string, role: Role) =>
+    answered(client.POST("/users", { body: { name, role } })),
+  changeUser: (id: string, body: { role?: Role; disabled?: boolean }) =>
+    answered(client.PATCH("/users/{id}", { params: byId(id), body })),
   resetPassword: (id: string) =>
-    request<{ user: User; password: string }>("POST", `/users/${id}/reset-password`),
-  changeUser: (id: string, change: { role?: Role; disabled?: boolean }) =>
-    request<User>("PATCH", `/users/${id}`, { body: change }),
-  deleteUser: (id: string) => request<void>("DELETE", `/users/${id}`),
-  createApiToken: (token: { name: string; role: Role; ttl_s: number }) =>
-    request<{ item: ApiToken; token: string }>("POST", "/api-tokens", { body: token }),
-  deleteApiToken: (id: string) => request<void>("DELETE", `/api-tokens/${id}`),
-  createEnrolToken: (token: { group: string; ttl_s: number; uses: number }) =>
-    request<{ id: string; token: string; one_liner: string; expires_at: string }>(
-      "POST",
-      "/enrol-tokens",
-      { body: token },
-    ),
-  deleteEnrolToken: (id: string) => request<void>("DELETE", `/enrol-tokens/${id}`),
-  verifyAudit: () =>
-    request<{ entries: number; intact: boolean; first_bad?: string | null }>(
-      "POST",
-      "/audit/verify",
-    ),
+    answered(client.POST("/users/{id}/reset-password", { params: byId(id) })),
+  deleteUser: (id: string) => answered(client.DELETE("/users/{id}", { params: byId(id) })),
+  createApiToken: (body: { name: string; role: Role; ttl_s: number }) =>
+    answered(client.POST("/api-tokens", { body })),
+  deleteApiToken: (id: string) => answered(client.DELETE("/api-tokens/{id}", { params: byId(id) })),
+  createEnrolToken: (body: { group: string; ttl_s: number; uses: number }) =>
+    answered(client.POST("/enrol-tokens", { body })),
+  deleteEnrolToken: (id: string) =>
+    answered(client.DELETE("/enrol-tokens/{id}", { params: byId(id) })),
+  verifyAudit: () => answered(client.POST("/audit/verify")),
 };

@@ -9,18 +9,9 @@ import {
   useRef,
   useState,
 } from "react";
-import type { Connection, FindingItem, Protection, ScanProgress } from "./contract";
+import type { LiveEvents } from "./contract";
 
 export type LiveState = "connecting" | "live" | "lost";
-
-export interface LiveEvents {
-  finding: { item: FindingItem };
-  host: { id: string; connection: Connection; protection: Protection };
-  scan: ScanProgress;
-  counts: unknown;
-  /** Events were lost on the way. */
-  reset: unknown;
-}
 
 type Listener<E extends keyof LiveEvents> = (event: LiveEvents[E]) => void;
 

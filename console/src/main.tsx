@@ -1,4 +1,7 @@
-import "./app.css";
+import "./css/frame.css";
+import "./css/parts.css";
+import "./css/lists.css";
+import "./css/pages.css";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";

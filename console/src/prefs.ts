@@ -32,7 +32,7 @@ function initial(): Prefs {
 let prefs = initial();
 const listeners = new Set<() => void>();
 
-export const getPrefs = (): Prefs => prefs;
+const getPrefs = (): Prefs => prefs;
 
 export function setPrefs(change: Partial<Prefs>): void {
   prefs = { ...prefs, ...change };

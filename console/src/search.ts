@@ -1,66 +1,73 @@
 // Search parameters of every page: the filters that stand in the URL, as plain text.
+// A word that is no choice is left out, as if it had not been written.
 
-const pick = <K extends string>(raw: Record<string, unknown>, names: readonly K[]) => {
-  const out: Partial<Record<K, string>> = {};
-  for (const name of names) {
-    const value = raw[name];
-    if (typeof value === "string" && value !== "") out[name] = value;
-  }
-  return out;
-};
+type Raw = Record<string, unknown>;
 
-const choice = <const C extends string>(value: string | undefined, choices: readonly C[]) =>
+export const KINDS = ["asset_risk", "vulnerability", "unsafe_setting", "alarm"] as const;
+export const SEVERITIES = ["critical", "high", "medium", "low"] as const;
+export const STATUSES = ["unhandled", "handled", "resolved"] as const;
+export const CONNECTIONS = ["online", "offline", "never"] as const;
+export const PROTECTIONS = ["protected", "degraded", "unprotected"] as const;
+export const OPS = ["added", "removed", "changed"] as const;
+export const SPANS = ["24h", "7d", "30d"] as const;
+export type Span = (typeof SPANS)[number];
+
+const text = (value: unknown): string | undefined =>
+  typeof value === "string" && value !== "" ? value : undefined;
+
+const choice = <const C extends string>(value: unknown, choices: readonly C[]): C | undefined =>
   choices.find((it) => it === value);
 
 /** Leaves out what is not given: an absent filter is no filter. */
-function compact<T extends Record<string, unknown>>(fields: T) {
+function compact<T extends object>(fields: T) {
   return Object.fromEntries(Object.entries(fields).filter(([, it]) => it !== undefined)) as {
     [K in keyof T]?: Exclude<T[K], undefined>;
   };
 }
 
-export const parseSearch = (text: string): Record<string, string> =>
-  Object.fromEntries(new URLSearchParams(text));
+/** A change to some filters; `undefined` takes one away. */
+export type Edit<T> = { [K in keyof T]?: T[K] | undefined };
 
-export function stringifySearch(search: Record<string, unknown>): string {
+export const edited = <T extends object>(before: T, change: Edit<T>): T =>
+  compact({ ...before, ...change }) as T;
+
+export const parseSearch = (url: string): Record<string, string> =>
+  Object.fromEntries(new URLSearchParams(url));
+
+export function stringifySearch(search: Raw): string {
   const given = Object.entries(search).filter(([, it]) => it !== undefined && it !== "");
-  const text = new URLSearchParams(given.map(([name, it]) => [name, String(it)])).toString();
-  return text === "" ? "" : `?${text}`;
+  const url = new URLSearchParams(given.map(([name, it]) => [name, String(it)])).toString();
+  return url === "" ? "" : `?${url}`;
 }
 
-export const signInSearch = (raw: Record<string, unknown>) => pick(raw, ["next"]);
+export const signInSearch = (raw: Raw) => compact({ next: text(raw.next) });
 
-export function dashboardSearch(raw: Record<string, unknown>) {
-  return compact({ days: choice(pick(raw, ["days"]).days, ["7", "30"]) });
-}
+export const dashboardSearch = (raw: Raw) => compact({ days: choice(raw.days, ["7", "30"]) });
 
-export const SPANS = ["24h", "7d", "30d"] as const;
-export type Span = (typeof SPANS)[number];
-
-export function eventsSearch(raw: Record<string, unknown>) {
-  const { span, ...rest } = pick(raw, [
-    "kind",
-    "category",
-    "severity",
-    "status",
-    "host",
-    "group",
-    "q",
-    "span",
-    "open",
-  ]);
-  return compact({ ...rest, span: choice(span, SPANS) });
-}
+export const eventsSearch = (raw: Raw) =>
+  compact({
+    kind: choice(raw.kind, KINDS),
+    category: text(raw.category),
+    severity: choice(raw.severity, SEVERITIES),
+    status: choice(raw.status, STATUSES),
+    host: text(raw.host),
+    group: text(raw.group),
+    q: text(raw.q),
+    span: choice(raw.span, SPANS),
+    open: text(raw.open),
+  });
 export type EventsSearch = ReturnType<typeof eventsSearch>;
 
-export function serversSearch(raw: Record<string, unknown>) {
-  const it = pick(raw, ["q", "group", "connection", "protection", "risk", "sort", "order"]);
-  return compact({
-    ...it,
-    sort: choice(it.sort, ["name", "risk", "last_seen"]),
-    order: choice(it.order, ["asc", "desc"]),
+export const serversSearch = (raw: Raw) =>
+  compact({
+    q: text(raw.q),
+    group: text(raw.group),
+    connection: choice(raw.connection, CONNECTIONS),
+    protection: choice(raw.protection, PROTECTIONS),
+    risk: choice(raw.risk, SEVERITIES),
+    sort: choice(raw.sort, ["name", "risk", "last_seen"]),
+    order: choice(raw.order, ["asc", "desc"]),
   });
-}
 export type ServersSearch = ReturnType<typeof serversSearch>;
 
 export const SERVER_TABS = [
@@ -72,27 +79,25 @@ export const SERVER_TABS = [
   "activity",
 ] as const;
 
-export function serverSearch(raw: Record<string, unknown>) {
-  const { tab, ...rest } = pick(raw, ["tab", "kind", "q", "open", "op"]);
-  return compact({ ...rest, tab: choice(tab, SERVER_TABS) });
-}
-
-export function assetsSearch(raw: Record<string, unknown>) {
-  const { view, order, ...rest } = pick(raw, [
-    "view",
-    "q",
-    "host",
-    "group",
-    "column",
-    "value",
-    "order",
-  ]);
-  return compact({
-    ...rest,
-    view: choice(view, ["values", "rows"]),
-    order: choice(order, ["common", "rare"]),
+export const serverSearch = (raw: Raw) =>
+  compact({
+    tab: choice(raw.tab, SERVER_TABS),
+    kind: text(raw.kind),
+    q: text(raw.q),
+    open: text(raw.open),
   });
-}
+
+export const assetsSearch = (raw: Raw) =>
+  compact({
+    view: choice(raw.view, ["values", "rows"]),
+    q: text(raw.q),
+    group: text(raw.group),
+    column: text(raw.column),
+    value: text(raw.value),
+    order: choice(raw.order, ["common", "rare"]),
+  });
 export type AssetsSearch = ReturnType<typeof assetsSearch>;
 
-export const changesSearch = (raw: Record<string, unknown>) => pick(raw, ["kind", "host", "op"]);
+export const changesSearch = (raw: Raw) =>
+  compact({ kind: text(raw.kind), host: text(raw.host), op: choice(raw.op, OPS) });
+export type ChangesSearch = ReturnType<typeof changesSearch>;

@@ -103,7 +103,7 @@ export function antTheme(scheme: Scheme): ThemeConfig {
   };
 }
 
-/** Writes the palette to the document, where `app.css` reads it. */
+/** Writes the palette to the document, where the style sheets read it. */
 export function applyScheme(scheme: Scheme): void {
   const root = document.documentElement;
   root.dataset.scheme = scheme;

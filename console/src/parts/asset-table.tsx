@@ -3,7 +3,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { Drawer } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { read } from "../api";
+import { type AssetFilter, read } from "../api";
 import type { AssetRow, TableSpec } from "../contract";
 import { AssetValue } from "./asset-value";
 import { ChangeList } from "./change-list";
@@ -13,14 +13,6 @@ import { pagesSource } from "./source";
 import { type Column, Table } from "./table";
 import { useText } from "./text";
 import { When } from "./when";
-
-interface Filter {
-  q?: string;
-  host?: string;
-  group?: string;
-  column?: string;
-  value?: string;
-}
 
 /** Pixels by form; texts and paths share what is left. */
 const WIDTHS: Partial<Record<TableSpec["columns"][number]["form"], number>> = {
@@ -37,7 +29,7 @@ const WIDTHS: Partial<Record<TableSpec["columns"][number]["form"], number>> = {
 
 const HASH_CHARS = 14;
 
-export function AssetTable(props: { spec: TableSpec; filter: Filter; withHost: boolean }) {
+export function AssetTable(props: { spec: TableSpec; filter: AssetFilter; withHost: boolean }) {
   const { spec, filter, withHost } = props;
   const { t } = useTranslation();
   const say = useText();

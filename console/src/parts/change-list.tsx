@@ -2,7 +2,7 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Button } from "antd";
 import { useTranslation } from "react-i18next";
-import { read } from "../api";
+import { type ChangeFilter, read } from "../api";
 import type { Change, TableSpec } from "../contract";
 import { AssetValue } from "./asset-value";
 import { HostLink } from "./host-link";
@@ -12,12 +12,6 @@ import { Loaded, Nothing } from "./states";
 import { type Column, Table } from "./table";
 import { useText } from "./text";
 import { When } from "./when";
-
-export interface ChangeFilter {
-  kind?: string;
-  host?: string;
-  op?: string;
-}
 
 /** The changes of one row, oldest facts last; `onlyKey` picks the row out of its table's changes. */
 export function ChangeList({ filter, onlyKey }: { filter: ChangeFilter; onlyKey: string }) {

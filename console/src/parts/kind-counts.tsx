@@ -4,14 +4,6 @@ import type { Counts, FindingKind } from "../contract";
 import { formatNumber } from "../format";
 import { usePrefs } from "../prefs";
 
-/** The kinds in the order and with the colours of the dashboard. */
-export const KINDS = [
-  "asset_risk",
-  "vulnerability",
-  "unsafe_setting",
-  "alarm",
-] as const satisfies FindingKind[];
-
 /** How many unhandled findings of one kind a server has: a door to them. */
 export function KindCount(props: { counts: Counts; kind: FindingKind; host: string }) {
   const { t } = useTranslation();

@@ -1,18 +1,19 @@
 import { Select } from "antd";
 
-interface Props {
+interface Props<V extends string> {
   label: string;
-  value: string | undefined;
-  choices: { value: string; label: string }[];
-  onPick: (value: string | undefined) => void;
+  value: V | undefined;
+  choices: { value: V; label: string }[];
+  onPick: (value: V | undefined) => void;
   width?: number;
   search?: boolean;
 }
 
 /** One filter of a list: empty means everything, and says what it filters. */
-export function Pick({ label, value, choices, onPick, width = 140, search = false }: Props) {
+export function Pick<V extends string>(props: Props<V>) {
+  const { label, value, choices, onPick, width = 140, search = false } = props;
   return (
-    <Select
+    <Select<V | null>
       aria-label={label}
       placeholder={label}
       allowClear
@@ -21,7 +22,7 @@ export function Pick({ label, value, choices, onPick, width = 140, search = fals
       style={{ width }}
       showSearch={search ? { optionFilterProp: "label" } : false}
       popupMatchSelectWidth={false}
-      onChange={(next: string | null) => onPick(next ?? undefined)}
+      onChange={(next) => onPick(next ?? undefined)}
     />
   );
 }

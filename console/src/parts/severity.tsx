@@ -1,8 +1,6 @@
 import { useTranslation } from "react-i18next";
 import type { Severity } from "../contract";
 
-export const SEVERITIES = ["critical", "high", "medium", "low"] as const satisfies Severity[];
-
 /** One shape each, so that nobody needs the colours: octagon, triangle, square, circle. */
 const SHAPES: Record<Severity, string> = {
   critical: "M4.9 1h6.2L15 4.9v6.2L11.1 15H4.9L1 11.1V4.9z",

@@ -314,7 +314,7 @@ function reveal(box: HTMLElement | null, index: number): void {
     box.scrollTop = top + 2 * ROW_PX - box.clientHeight;
 }
 
-export function toggled(ids: ReadonlySet<string>, id: string): Set<string> {
+function toggled(ids: ReadonlySet<string>, id: string): Set<string> {
   const next = new Set(ids);
   if (!next.delete(id)) next.add(id);
   return next;

@@ -16,7 +16,7 @@ import { type Column, Table } from "../../parts/table";
 import { useText } from "../../parts/text";
 import { TextFilter } from "../../parts/text-filter";
 import { usePrefs } from "../../prefs";
-import type { AssetsSearch } from "../../search";
+import { type AssetsSearch, type Edit, edited } from "../../search";
 
 const route = getRouteApi("/frame/assets/$kind");
 const VIEWS = ["values", "rows"] as const;
@@ -42,11 +42,8 @@ function Kind({ kind }: { kind: AssetKind }) {
   const { language } = usePrefs();
   const search = route.useSearch();
   const navigate = useNavigate({ from: "/assets/$kind" });
-  const set = (change: { [K in keyof AssetsSearch]?: AssetsSearch[K] | undefined }) =>
-    void navigate({
-      search: (before) => ({ ...before, ...change }) as AssetsSearch,
-      replace: true,
-    });
+  const set = (change: Edit<AssetsSearch>) =>
+    void navigate({ search: (before) => edited(before, change), replace: true });
   const { data: groups } = useQuery(read.groups());
   const view = search.view ?? "values";
   const { view: _, order = "common", ...filter } = search;

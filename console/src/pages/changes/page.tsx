@@ -8,9 +8,9 @@ import { ChangeTable } from "../../parts/change-list";
 import { PageHead } from "../../parts/page-head";
 import { Pick } from "../../parts/pick";
 import { useText } from "../../parts/text";
+import { type ChangesSearch, type Edit, edited, OPS } from "../../search";
 
 const route = getRouteApi("/frame/changes");
-const OPS = ["added", "removed", "changed"] as const;
 
 export function ChangesPage() {
   const { t } = useTranslation();
@@ -22,10 +22,8 @@ export function ChangesPage() {
     ...read.host(search.host ?? ""),
     enabled: Boolean(search.host),
   });
-  const set = (name: "kind" | "op" | "host", value: string | undefined) => {
-    const { [name]: _, ...rest } = search;
-    void navigate({ search: value ? { ...rest, [name]: value } : rest, replace: true });
-  };
+  const set = (change: Edit<ChangesSearch>) =>
+    void navigate({ search: (before) => edited(before, change), replace: true });
   return (
     <div className="page">
       <PageHead title={t("change.title")} note={t("change.about")} />
@@ -38,16 +36,16 @@ export function ChangesPage() {
             value: it.spec.kind,
             label: say(it.spec.title),
           }))}
-          onPick={(it) => set("kind", it)}
+          onPick={(it) => set({ kind: it })}
         />
         <Pick
           label={t("change.op")}
           value={search.op}
           choices={OPS.map((it) => ({ value: it, label: t(`change.${it}`) }))}
-          onPick={(it) => set("op", it)}
+          onPick={(it) => set({ op: it })}
         />
         {search.host && (
-          <Button onClick={() => set("host", undefined)}>
+          <Button onClick={() => set({ host: undefined })}>
             {t("events.only_host", { name: host?.name ?? search.host })} ×
           </Button>
         )}

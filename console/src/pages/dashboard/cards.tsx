@@ -6,9 +6,9 @@ import { useTranslation } from "react-i18next";
 import { read } from "../../api";
 import type { Dashboard, DeductionReason, FindingKind } from "../../contract";
 import { formatNumber } from "../../format";
-import { KINDS } from "../../parts/kind-counts";
-import { SEVERITIES, SeverityShape } from "../../parts/severity";
+import { SeverityShape } from "../../parts/severity";
 import { usePrefs } from "../../prefs";
+import { KINDS, SEVERITIES } from "../../search";
 
 const GOOD_FROM = 90;
 const FAIR_FROM = 70;
@@ -45,7 +45,17 @@ function RiskCard({
     <div className="card" data-kind={kind}>
       <Link to="/events" search={{ kind, status: "unhandled" }} className="card-door">
         <span className="card-title">{t(`kind.${kind}`)}</span>
-        <span className="card-number">{formatNumber(open, language)}</span>
+        <span className="card-number">
+          {formatNumber(open, language)}
+          {risk && open > 0 && (
+            <small>
+              {t("asset.on_hosts", {
+                count: risk.hosts,
+                hosts: formatNumber(risk.hosts, language),
+              })}
+            </small>
+          )}
+        </span>
       </Link>
       <span className="card-foot">
         {risk && open > 0
@@ -65,11 +75,6 @@ function RiskCard({
               </Link>
             ))
           : t("dashboard.none_open")}
-        {risk && open > 0 && (
-          <span className="muted">
-            {t("asset.on_hosts", { count: risk.hosts, hosts: formatNumber(risk.hosts, language) })}
-          </span>
-        )}
       </span>
     </div>
   );
@@ -98,7 +103,7 @@ function ScoreCard({ score }: { score: Dashboard["score"] }) {
         <span className="card-title">{t("dashboard.score")}</span>
         <span className="card-number">
           {score.value}
-          <small>/100</small>
+          <small>{t("dashboard.of_hundred")}</small>
         </span>
       </button>
       <span className="card-foot muted">

@@ -58,7 +58,7 @@ export function DashboardPage() {
         {(it) => (
           <div className="board">
             <Cards dashboard={it} />
-            <Trend title={t("dashboard.trend")} days={it.trend} className="board-trend" />
+            <Trend title={t("dashboard.trend")} days={it.trend} className="board-trend" legend />
             <ProtectionPanel protection={it.protection} />
             <Trend title={t("dashboard.handled")} days={it.handled} className="board-handled" />
             <Intrusions intrusions={it.intrusions} days={days} />

@@ -10,6 +10,7 @@ import { usePrefs } from "../../prefs";
 import { palette } from "../../theme";
 
 const Ring = lazy(() => import("../../parts/chart").then((it) => ({ default: it.Ring })));
+const BLIND_SHOWN = 2;
 const STATES = ["protected", "degraded", "unprotected"] as const;
 
 export function ProtectionPanel({ protection }: { protection: Dashboard["protection"] }) {
@@ -78,9 +79,11 @@ export function ProtectionPanel({ protection }: { protection: Dashboard["protect
       </div>
       {protection.blind_spots.length > 0 && (
         <div className="blind">
-          <h3>{t("dashboard.blind_spots")}</h3>
+          <Link to="/servers" search={{ protection: "degraded" }}>
+            {t("dashboard.blind_spots", { count: protection.blind_spots.length })}
+          </Link>
           <ul>
-            {protection.blind_spots.slice(0, 3).map((it) => (
+            {protection.blind_spots.slice(0, BLIND_SHOWN).map((it) => (
               <li key={it.capability}>
                 <span className="cut" title={capability(it.capability)}>
                   {capability(it.capability)}
@@ -94,11 +97,6 @@ export function ProtectionPanel({ protection }: { protection: Dashboard["protect
               </li>
             ))}
           </ul>
-          {protection.blind_spots.length > 3 && (
-            <Link to="/servers" search={{ protection: "degraded" }}>
-              {t("dashboard.more_blind", { count: protection.blind_spots.length - 3 })}
-            </Link>
-          )}
         </div>
       )}
     </Panel>

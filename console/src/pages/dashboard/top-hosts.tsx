@@ -3,10 +3,10 @@ import { useTranslation } from "react-i18next";
 import type { Dashboard } from "../../contract";
 import { formatNumber } from "../../format";
 import { HostLink } from "../../parts/host-link";
-import { KINDS } from "../../parts/kind-counts";
 import { Panel } from "../../parts/panel";
 import { Nothing } from "../../parts/states";
 import { usePrefs } from "../../prefs";
+import { KINDS } from "../../search";
 
 /** The servers with the most weight of unhandled findings, and what it is made of. */
 export function TopHosts({ hosts }: { hosts: Dashboard["top_hosts"] }) {

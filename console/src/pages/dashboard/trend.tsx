@@ -3,10 +3,10 @@ import { useTranslation } from "react-i18next";
 import type { Counts } from "../../contract";
 import { formatDay } from "../../format";
 import type { Line } from "../../parts/chart";
-import { KINDS } from "../../parts/kind-counts";
 import { Panel } from "../../parts/panel";
 import { Waiting } from "../../parts/states";
 import { usePrefs } from "../../prefs";
+import { KINDS } from "../../search";
 import { palette } from "../../theme";
 
 const Lines = lazy(() => import("../../parts/chart").then((it) => ({ default: it.Lines })));
@@ -28,10 +28,12 @@ interface Props {
   title: string;
   days: ({ day: string } & Counts)[];
   className: string;
+  /** The colours are explained once on the page. */
+  legend?: boolean;
 }
 
 /** Findings a day, a line a kind. */
-export function Trend({ title, days, className }: Props) {
+export function Trend({ title, days, className, legend = false }: Props) {
   const { t } = useTranslation();
   const { language, scheme } = usePrefs();
   const lines = useMemo(
@@ -50,14 +52,16 @@ export function Trend({ title, days, className }: Props) {
       title={title}
       className={className}
       more={
-        <ul className="legend" aria-hidden="true">
-          {KINDS.map((kind) => (
-            <li key={kind}>
-              <span className="kind-line" data-kind={kind} />
-              {t(`kind.${kind}`)}
-            </li>
-          ))}
-        </ul>
+        legend && (
+          <ul className="legend" aria-hidden="true">
+            {KINDS.map((kind) => (
+              <li key={kind}>
+                <span className="kind-line" data-kind={kind} />
+                {t(`kind.${kind}`)}
+              </li>
+            ))}
+          </ul>
+        )
       }
     >
       <Suspense fallback={<Waiting lines={3} />}>

@@ -10,16 +10,23 @@ import { FindingList } from "../../parts/finding/list";
 import { useCategoryName } from "../../parts/finding/words";
 import { PageHead } from "../../parts/page-head";
 import { Pick } from "../../parts/pick";
-import { SEVERITIES, SeverityShape } from "../../parts/severity";
+import { SeverityShape } from "../../parts/severity";
 import { TextFilter } from "../../parts/text-filter";
 import { useNow } from "../../parts/when";
 import { usePrefs } from "../../prefs";
-import { type EventsSearch, SPANS, type Span } from "../../search";
+import {
+  type Edit,
+  type EventsSearch,
+  edited,
+  KINDS,
+  SEVERITIES,
+  SPANS,
+  type Span,
+  STATUSES,
+} from "../../search";
 
 const route = getRouteApi("/frame/events");
 
-const STATUSES = ["unhandled", "handled", "resolved"] as const;
-const KINDS = ["alarm", "asset_risk", "vulnerability", "unsafe_setting"] as const;
 const SPAN_MS: Record<Span, number> = {
   "24h": 86_400_000,
   "7d": 7 * 86_400_000,
@@ -31,11 +38,8 @@ export function EventsPage() {
   const { t } = useTranslation();
   const search = route.useSearch();
   const navigate = useNavigate({ from: "/events" });
-  const set = (change: { [K in keyof EventsSearch]?: EventsSearch[K] | undefined }) =>
-    void navigate({
-      search: (before) => ({ ...before, ...change }) as EventsSearch,
-      replace: true,
-    });
+  const set = (change: Edit<EventsSearch>) =>
+    void navigate({ search: (before) => edited(before, change), replace: true });
   const filter = useFilter(search);
   const narrowed = Object.keys(search).some((it) => it !== "open" && it !== "kind");
 
@@ -72,7 +76,7 @@ function useFilter(search: EventsSearch): FindingFilter {
 }
 
 /** Kinds with what waits in each; a kind that nothing checks yet is left out. */
-function Kinds(props: { search: EventsSearch; onPick: (kind: string | undefined) => void }) {
+function Kinds(props: { search: EventsSearch; onPick: (kind: FindingKind | undefined) => void }) {
   const { t } = useTranslation();
   const { language } = usePrefs();
   const { data } = useQuery(read.counters({}));
@@ -94,7 +98,7 @@ function Kinds(props: { search: EventsSearch; onPick: (kind: string | undefined)
       className="kinds"
       aria-label={t("events.kind")}
       value={props.search.kind ?? "all"}
-      onChange={(kind) => props.onPick(kind === "all" ? undefined : kind)}
+      onChange={(kind) => props.onPick(KINDS.find((it) => it === kind))}
       options={[
         { value: "all", label: label(t("events.all"), open()) },
         ...checked.map((kind) => ({ value: kind, label: label(t(`kind.${kind}`), open(kind)) })),
@@ -105,7 +109,7 @@ function Kinds(props: { search: EventsSearch; onPick: (kind: string | undefined)
 
 interface FiltersProps {
   search: EventsSearch;
-  set: (change: { [K in keyof EventsSearch]?: EventsSearch[K] | undefined }) => void;
+  set: (change: Edit<EventsSearch>) => void;
 }
 
 function Filters({ search, set }: FiltersProps) {
@@ -142,7 +146,7 @@ function Filters({ search, set }: FiltersProps) {
         label={t("events.span")}
         value={search.span}
         choices={SPANS.map((it) => ({ value: it, label: t(`span.${it}`) }))}
-        onPick={(span) => set({ span: SPANS.find((it) => it === span) })}
+        onPick={(span) => set({ span })}
       />
       {search.host && (
         <Button onClick={() => set({ host: undefined })}>

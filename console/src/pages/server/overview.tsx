@@ -5,13 +5,13 @@ import { read } from "../../api";
 import type { HostDetail } from "../../contract";
 import { formatBytes, formatNumber, formatPercent } from "../../format";
 import { Facts } from "../../parts/facts";
-import { KINDS } from "../../parts/kind-counts";
 import { Panel } from "../../parts/panel";
 import { SeverityMark } from "../../parts/severity";
 import { Loaded, Nothing } from "../../parts/states";
 import { useText } from "../../parts/text";
 import { Moment, When } from "../../parts/when";
 import { usePrefs } from "../../prefs";
+import { KINDS } from "../../search";
 
 const LATEST = 8;
 

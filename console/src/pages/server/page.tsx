@@ -51,7 +51,7 @@ export function ServerPage() {
 
 function Tab({ host }: { host: HostDetail }) {
   const { t } = useTranslation();
-  const { tab = "overview", open, op } = route.useSearch();
+  const { tab = "overview", open } = route.useSearch();
   const navigate = useNavigate({ from: "/servers/$host" });
   switch (tab) {
     case "overview":
@@ -71,7 +71,7 @@ function Tab({ host }: { host: HostDetail }) {
     case "assets":
       return <HostAssets host={host} />;
     case "changes":
-      return <ChangeTable filter={{ host: host.id, ...(op && { op }) }} withHost={false} />;
+      return <ChangeTable filter={{ host: host.id }} withHost={false} />;
     case "protection":
       return <ProtectionTab host={host} />;
     case "activity":

@@ -12,17 +12,20 @@ import { PageHead } from "../../parts/page-head";
 import { useMay } from "../../parts/permission";
 import { Pick } from "../../parts/pick";
 import { useProblemText } from "../../parts/problem";
-import { SEVERITIES } from "../../parts/severity";
 import { pagesSource } from "../../parts/source";
 import { type Column, Table } from "../../parts/table";
 import { TextFilter } from "../../parts/text-filter";
 import { When } from "../../parts/when";
-import type { ServersSearch } from "../../search";
+import {
+  CONNECTIONS,
+  type Edit,
+  edited,
+  PROTECTIONS,
+  SEVERITIES,
+  type ServersSearch,
+} from "../../search";
 
 const route = getRouteApi("/frame/servers");
-
-const CONNECTIONS = ["online", "offline", "never"] as const;
-const PROTECTIONS = ["protected", "degraded", "unprotected"] as const;
 
 export function ServersPage() {
   const { t } = useTranslation();
@@ -32,11 +35,8 @@ export function ServersPage() {
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const filter: HostFilter = { sort: "risk", order: "desc", ...search };
   const list = useInfiniteQuery({ ...read.hosts(filter), placeholderData: (before) => before });
-  const set = (change: { [K in keyof ServersSearch]?: ServersSearch[K] | undefined }) =>
-    void navigate({
-      search: (before) => ({ ...before, ...change }) as ServersSearch,
-      replace: true,
-    });
+  const set = (change: Edit<ServersSearch>) =>
+    void navigate({ search: (before) => edited(before, change), replace: true });
   const columns = useColumns();
   const narrowed = Boolean(
     search.q || search.group || search.connection || search.protection || search.risk,
@@ -76,7 +76,7 @@ export function ServersPage() {
 
 interface FiltersProps {
   search: ServersSearch;
-  set: (change: { [K in keyof ServersSearch]?: ServersSearch[K] | undefined }) => void;
+  set: (change: Edit<ServersSearch>) => void;
 }
 
 function Filters({ search, set }: FiltersProps) {

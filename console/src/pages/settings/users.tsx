@@ -181,7 +181,7 @@ function CreateDialog({ onClose, onDone }: CreateProps) {
   const [name, setName] = useState("");
   const [role, setRole] = useState<Role>("viewer");
   const create = useMutation({
-    mutationFn: () => act.createUser({ name: name.trim(), role }),
+    mutationFn: () => act.createUser(name.trim(), role),
     onSuccess: ({ password }) => onDone({ name: name.trim(), password }),
     onSettled: () => queries.invalidateQueries({ queryKey: read.users().queryKey }),
   });

@@ -27,7 +27,7 @@ export function useFindingColumns({ withHost, onHandle }: Options): Column<Findi
     {
       id: "severity",
       title: t("finding.severity"),
-      width: 96,
+      width: 88,
       render: (it) => <SeverityMark severity={it.severity} />,
     },
     {
@@ -42,7 +42,7 @@ export function useFindingColumns({ withHost, onHandle }: Options): Column<Findi
     {
       id: "host",
       title: t("finding.host"),
-      width: 150,
+      width: 140,
       render: (it) => <HostLink host={it.host} />,
     },
     {
@@ -55,13 +55,13 @@ export function useFindingColumns({ withHost, onHandle }: Options): Column<Findi
     {
       id: "subject",
       title: t("finding.subject"),
-      width: 190,
-      render: (it) => <Mono text={it.subject} max={24} />,
+      width: 150,
+      render: (it) => <Mono text={it.subject} max={18} />,
     },
     {
       id: "count",
       title: t("finding.count"),
-      width: 64,
+      width: 60,
       end: true,
       render: (it) => formatNumber(it.count, language),
     },
@@ -75,13 +75,13 @@ export function useFindingColumns({ withHost, onHandle }: Options): Column<Findi
     {
       id: "last_at",
       title: t("finding.last_at"),
-      width: 104,
+      width: 96,
       render: (it) => <When at={it.last_at} />,
     },
     {
       id: "status",
       title: t("finding.status"),
-      width: 116,
+      width: 98,
       render: (it) => <StatusMark finding={it} />,
     },
   ];
@@ -89,7 +89,7 @@ export function useFindingColumns({ withHost, onHandle }: Options): Column<Findi
     columns.push({
       id: "handle",
       title: t("finding.action"),
-      width: 92,
+      width: 82,
       render: (it) =>
         it.status === "unhandled" ? (
           <Button size="small" onClick={() => onHandle(it)}>

@@ -128,7 +128,7 @@ function HandleDialog({ findings, onClose, onDone }: DialogProps) {
   const [remark, setRemark] = useState("");
   const ids = findings.map((it) => it.id);
   const handle = useMutation({
-    mutationFn: () => act.handle(ids, action, remark.trim() || undefined),
+    mutationFn: () => act.handle(ids, action, remark.trim()),
     onSuccess: ({ items }) => onDone(items, action),
   });
   const { data: rules } = useQuery(read.rules());
@@ -192,10 +192,7 @@ function HandleDialog({ findings, onClose, onDone }: DialogProps) {
 function Plan({ ids, action }: { ids: string[]; action: HandleAction }) {
   const { t } = useTranslation();
   const text = useText();
-  const plan = useQuery({
-    queryKey: ["/findings/plan", ids, action],
-    queryFn: () => act.planHandling(ids, action),
-  });
+  const plan = useQuery(read.plan(ids, action));
   return (
     <section className="plan" aria-label={t("handle.plan")} aria-live="polite">
       <h3>{t("handle.plan")}</h3>

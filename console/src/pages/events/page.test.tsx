@@ -1,0 +1,71 @@
+import { screen, waitFor, within } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { expect, test } from "vitest";
+import { Feed } from "../../test/feed";
+import { show } from "../../test/render";
+import { finding } from "../../test/world";
+
+test("the filters of the URL reach the server", async () => {
+  const { sent } = show("/events?kind=alarm&status=unhandled&severity=high");
+  await screen.findAllByText(/failed to log in 41 times/);
+  const asked = sent.find((it) => it.what.startsWith("GET /findings?"));
+  expect(asked?.what).toContain("kind=alarm");
+  expect(asked?.what).toContain("status=unhandled");
+  expect(asked?.what).toContain("severity=high");
+});
+
+test("a new event is announced and the list stays", async () => {
+  show("/events");
+  const table = await screen.findByRole("region", { name: "Events" });
+  await within(table).findAllByText(/failed to log in 41 times/);
+  const before = within(table).getAllByRole("row").length;
+  Feed.latest?.emit("finding", { item: { ...finding(0), id: "finding_7zzzzzzzzzzzz" } });
+  await screen.findByRole("button", { name: "1 new: show" });
+  expect(within(table).getAllByRole("row").length).toBe(before);
+  expect(document.title).toBe("(1) Events · Garrison");
+});
+
+test("a known event changes in place and is not announced", async () => {
+  show("/events");
+  await screen.findAllByText(/failed to log in 41 times/);
+  Feed.latest?.emit("finding", { item: { ...finding(0), count: 98_765 } });
+  await screen.findByText("98,765");
+  expect(screen.queryByText(/new: show/)).toBeNull();
+});
+
+test("handling shows its plan, asks for a remark and can be undone", async () => {
+  const user = userEvent.setup();
+  const { sent } = show("/events");
+  const [button] = await screen.findAllByRole("button", { name: "Handle" });
+  if (!button) throw new Error("no button to handle with");
+  await user.click(button);
+  const dialog = await screen.findByRole("dialog");
+  await within(dialog).findByText("closes 1 event");
+  const decide = within(dialog).getByRole("button", { name: "Mark as handled" });
+  expect(decide).toHaveProperty("disabled", true);
+  await user.type(within(dialog).getByRole("textbox"), "blocked");
+  await user.click(decide);
+  await user.click(await screen.findByRole("button", { name: "Undo" }));
+  await waitFor(() => expect(sent.some((it) => it.what === "POST /findings/unhandle")).toBe(true));
+  const handled = sent.find((it) => it.what === "POST /findings/handle");
+  expect(handled?.body).toEqual({
+    ids: [finding(0).id],
+    action: "mark_handled",
+    remark: "blocked",
+  });
+});
+
+test.each([
+  ["empty", "No events yet"],
+  ["failing", "the store does not answer"],
+] as const)("a list that is %s says so", async (mood, text) => {
+  show("/events", mood);
+  expect(await screen.findByText(text)).toBeTruthy();
+});
+
+test("the drawer shows why and the evidence, in Chinese too", async () => {
+  show(`/events?open=${finding(0).id}`, "full", "zh");
+  expect(await screen.findByText(/同一地址在短时间内/, { selector: "p" })).toBeTruthy();
+  expect(screen.getAllByText(/Failed password for root/, { selector: "code" }).length).toBe(5);
+  expect(screen.getByText("省略了更早的 36 行")).toBeTruthy();
+});
