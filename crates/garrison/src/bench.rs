@@ -7,16 +7,29 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 mod assets;
+mod host;
+mod idle;
+mod up;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
+    /// Start to first answer, memory of both processes, and time to the first full scan's results.
+    Up,
     /// CPU time of a full asset collection, beside the same facts gathered by shelling out.
     Assets,
+    /// Memory and CPU time of the agent while nothing happens.
+    Idle {
+        /// How long to watch.
+        #[arg(long, default_value_t = 300)]
+        seconds: u64,
+    },
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let bars = match args {
+        Args::Up => up::run()?,
         Args::Assets => assets::run()?,
+        Args::Idle { seconds } => idle::run(*seconds)?,
     };
     Ok(if print(&bars) { ExitCode::SUCCESS } else { ExitCode::from(crate::EXIT_FINDINGS) })
 }

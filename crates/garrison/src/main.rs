@@ -1,8 +1,15 @@
 //! The `garrison` program: command line only.
 
+mod agent;
 mod bench;
+mod control;
+mod notice;
+mod process;
 mod report;
 mod scan;
+mod server;
+mod token;
+mod up;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -13,8 +20,19 @@ use clap::Parser as _;
 #[derive(Debug, clap::Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
 enum Command {
+    /// Run the server and the agent of this host, and open the console.
+    Up(up::Args),
     /// Examine this host, or an offline root file system, without a server.
     Scan(scan::Args),
+    /// Run or maintain the server.
+    #[command(subcommand)]
+    Server(server::Args),
+    /// Run or maintain the agent of this host.
+    #[command(subcommand)]
+    Agent(agent::Args),
+    /// Make enrolment tokens.
+    #[command(subcommand)]
+    Token(token::Args),
     /// Measure this build on this machine.
     #[command(subcommand)]
     Bench(bench::Args),
@@ -27,7 +45,11 @@ const EXIT_FAILED: u8 = 2;
 
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
+        Command::Up(args) => up::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Scan(args) => scan::run(&args),
+        Command::Server(args) => server::run(args),
+        Command::Agent(args) => agent::run(args),
+        Command::Token(args) => token::run(args),
         Command::Bench(args) => bench::run(&args),
     };
     outcome.unwrap_or_else(|error| {

@@ -329,6 +329,9 @@ pub struct LogEvent {
     pub text: String,
 }
 
+/// The group that always exists: hosts are in it unless somebody says otherwise.
+pub const DEFAULT_GROUP: &str = "default";
+
 #[async_trait]
 pub trait HostStore {
     async fn hosts(

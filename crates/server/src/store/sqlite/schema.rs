@@ -102,8 +102,10 @@ pub(super) fn furnish(connection: &Connection, now: Timestamp) -> Out<()> {
     let policy = serde_json::to_string(&Policy::default())?;
     let settings = serde_json::to_string(&Settings::default())?;
     connection.execute_batch("BEGIN IMMEDIATE")?;
-    connection
-        .execute("INSERT INTO host_group (id, name, is_default) VALUES (1, 'default', 1)", [])?;
+    connection.execute(
+        "INSERT INTO host_group (id, name, is_default) VALUES (1, ?1, 1)",
+        [crate::store::DEFAULT_GROUP],
+    )?;
     connection.execute(
         "INSERT INTO policy (version, policy, at, by) VALUES (1, ?1, ?2, 'system')",
         params![policy, now.0],

@@ -1,0 +1,137 @@
+//! `garrison up` on this machine.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, geteuid, kill_process};
+
+use crate::rest::Client;
+
+const GARRISON: &str = env!("CARGO_BIN_EXE_garrison");
+const SCAN_TIMEOUT: Duration = Duration::from_mins(2);
+
+struct Up {
+    child: Child,
+    lines: std::sync::mpsc::Receiver<String>,
+}
+
+impl Up {
+    fn start(mut command: Command, data: &Path) -> Self {
+        let mut child = command
+            .args(["up", "--console", "127.0.0.1:0", "--agents", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let (sender, lines) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// The rest of the first line that starts with `label`.
+    fn line(&self, label: &str) -> String {
+        let end = Instant::now() + SCAN_TIMEOUT;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let line =
+                self.lines.recv_timeout(left).unwrap_or_else(|_| panic!("no line `{label}`"));
+            if let Some(rest) = line.trim().strip_prefix(label) {
+                return rest.trim().to_owned();
+            }
+        }
+    }
+
+    fn sign_in(&self) -> Client {
+        let mut client = Client::new(&self.line("console"));
+        let name = self.line("sign in");
+        let password = self.line("password");
+        client.first_sign_in(&name, password.split(' ').next().unwrap());
+        client
+    }
+
+    fn stop(mut self) -> Duration {
+        let began = Instant::now();
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}");
+        began.elapsed()
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn puts_this_host_on_the_console() {
+    let data = tempfile::tempdir().unwrap();
+    let up = Up::start(Command::new(GARRISON), data.path());
+    let mut client = up.sign_in();
+    assert_eq!(client.get("/").status, 200);
+    let host = client.wait("/api/v1/hosts", SCAN_TIMEOUT, |it| {
+        let host = it["items"].get(0)?;
+        (host["connection"] == "online").then(|| host["id"].as_str().unwrap().to_owned())
+    });
+    let scanned = up.line("first scan");
+    assert!(scanned.contains("on the console after"), "{scanned}");
+    let own = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let shown = client.get(&format!("/api/v1/hosts/{host}"));
+    assert_eq!(shown.body["name"], own.trim());
+    let root = client.get("/api/v1/assets/account?q=root");
+    let names: Vec<_> =
+        root.body["items"].as_array().unwrap().iter().map(|it| &it["row"]["name"]).collect();
+    assert!(names.iter().any(|it| *it == "root"), "{names:?}");
+    let processes = client.get("/api/v1/assets/process?q=garrison");
+    assert!(!processes.body["items"].as_array().unwrap().is_empty(), "{processes:?}");
+    assert!(up.stop() < Duration::from_secs(20));
+}
+
+#[test]
+fn starting_twice_says_so() {
+    let data = tempfile::tempdir().unwrap();
+    let up = Up::start(Command::new(GARRISON), data.path());
+    let url = up.line("console");
+    let second = Command::new(GARRISON).args(["up", "--data"]).arg(data.path()).output().unwrap();
+    let message = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(2));
+    assert!(message.contains("already running") && message.contains(&url), "{message}");
+    up.stop();
+}
+
+#[test]
+fn without_root_it_runs_and_says_what_it_cannot() {
+    if !geteuid().is_root() {
+        return puts_this_host_on_the_console();
+    }
+    let place = tempfile::tempdir_in("/tmp").unwrap();
+    let program = place.path().join("garrison");
+    std::fs::copy(GARRISON, &program).unwrap();
+    let nobody = 65_534;
+    std::os::unix::fs::chown(place.path(), Some(nobody), Some(nobody)).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
+    let up = Up::start(command, &place.path().join("var"));
+    let mut client = up.sign_in();
+    up.line("note       not root");
+    let reasons = client.wait("/api/v1/hosts", SCAN_TIMEOUT, |it| {
+        let host = it["items"].get(0)?;
+        host["protection_reasons"].get(0)?;
+        Some(host["protection_reasons"].clone())
+    });
+    assert!(reasons.to_string().len() > 4, "{reasons}");
+    up.stop();
+}
