@@ -459,7 +459,7 @@ fn failures<P: PathPart>(input: &Input) -> Vec<&'static str> {
     if input.rule != Rule::Anyone || input.body.is_some() {
         statuses.extend(["401", "403"]);
     }
-    if P::parameter().is_some() || has_query {
+    if P::parameter().is_some() || has_query || input.body.is_some() {
         statuses.push("404");
     }
     statuses.push("408");
