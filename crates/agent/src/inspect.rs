@@ -7,9 +7,13 @@ use model::time::Timestamp;
 
 use crate::collect::hash_cache::HashCache;
 use crate::collect::memo::Memo;
-use crate::collect::{self, Collected, Collector, Context};
+use crate::collect::process::table::ProcessTable;
+use crate::collect::{self, Cadence, Collected, Collector, Context};
 use crate::host_root::HostRoot;
 use crate::packages::PackageIndex;
+
+/// Oldest process table that is used for slow tables.
+const PROCESSES_AGE_MAX: Duration = Duration::from_secs(5);
 
 /// The host, the index of its packages, the digests of its executables and what was understood
 /// of its files.
@@ -19,6 +23,8 @@ pub struct Inspector {
     packages: PackageIndex,
     hashes: Mutex<HashCache>,
     memo: Mutex<Memo>,
+    /// The processes of a moment ago.
+    processes: Option<(Timestamp, ProcessTable)>,
 }
 
 impl Inspector {
@@ -28,6 +34,7 @@ impl Inspector {
             packages: PackageIndex::default(),
             hashes: Mutex::default(),
             memo: Mutex::default(),
+            processes: None,
         }
     }
 
@@ -38,9 +45,16 @@ impl Inspector {
     /// Runs one collector. What the package databases would not tell is said with its rows.
     pub fn collect(&mut self, collector: &Collector, now: Timestamp) -> Collected {
         self.packages.refresh(&self.root);
-        let context =
-            Context::new(&self.root, &self.packages, &self.hashes, now).with_memo(&self.memo);
+        // Slow tables only ask which servers run; a scan of all of them reads /proc once.
+        let recent = self.processes.take().filter(|(at, _)| {
+            collector.cadence == Cadence::Slow && *at <= now && now.since(*at) <= PROCESSES_AGE_MAX
+        });
+        let read_at = recent.as_ref().map_or(now, |(at, _)| *at);
+        let context = Context::new(&self.root, &self.packages, &self.hashes, now)
+            .with_memo(&self.memo)
+            .with_processes(recent.map(|(_, it)| it));
         let mut collected = collect::run(collector, &context);
+        self.processes = context.into_processes().map(|it| (read_at, it));
         collected.skipped.extend_from_slice(self.packages.skipped());
         collected
     }

@@ -9,10 +9,12 @@ mod host;
 use agent::{
     collect::{
         account::{logins, passwd, sshd, sudoers},
-        container, kernel_module, mask,
+        autostart, container, kernel_module, mask,
         port::socket,
         process::parse,
+        service, software, web,
     },
+    packages::rpm,
     spool::{block, records},
 };
 use engine::{
@@ -167,6 +169,29 @@ pub static TARGETS: &[Target] = &[
         "etc/udev/rules.d/90-a.rules",
         b"ACTION==\"add\", RUN+=\"/bin/a\"\n",
     ),
+    bytes("autostart.any", b"@reboot root sh -c 'a | b' >> /c\n", autostart::parse_any),
+    bytes("software.any", b"s.name = \"a\"\n", software::parse_any),
+    bytes("package.rpm_any", b"RpmP\0\0\0\0", rpm::parse_any),
+    host(
+        "web_site.nginx",
+        "web_site",
+        "etc/nginx/nginx.conf",
+        b"http {\n include /etc/nginx/*.conf;\n server { listen 80; root /srv; }\n}\n",
+    ),
+    host(
+        "web_site.apache",
+        "web_site",
+        "etc/apache2/apache2.conf",
+        b"Define A b\nListen 80\n<VirtualHost *:80>\nDocumentRoot /${A}\n</VirtualHost>\n",
+    ),
+    host(
+        "web_site.tomcat",
+        "web_site",
+        "opt/tomcat9/conf/server.xml",
+        b"<Server><Connector port=\"80\"/><Host name=\"h\"/></Server>",
+    ),
+    bytes("web_site.any", b"[::]:443", web::parse_any),
+    bytes("service.any", b"[mysqld]\nbind-address = ::\nnet:\n  port: 1\n", service::parse_any),
     bytes(
         "process.text",
         b"7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 99 0 0",

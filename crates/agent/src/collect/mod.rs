@@ -134,6 +134,18 @@ impl<'a> Context<'a> {
         self
     }
 
+    /// Uses processes read a moment ago instead of reading them again.
+    #[must_use]
+    pub fn with_processes(mut self, processes: Option<ProcessTable>) -> Self {
+        self.processes = processes.map_or_else(OnceCell::new, OnceCell::from);
+        self
+    }
+
+    /// The processes, if they were asked for, to be used again.
+    pub fn into_processes(self) -> Option<ProcessTable> {
+        self.processes.into_inner()
+    }
+
     /// See [`Memo::get`]. `make` may not ask for another remembered value.
     pub fn remembered<T: Send + Sync + 'static>(
         &self,

@@ -227,3 +227,24 @@ fn sqlite_blobs(file: &File, each: &mut dyn FnMut(&[u8])) -> Result<(), RpmError
     }
     Ok(())
 }
+
+/// Gives `bytes` to every reader of this folder as the database file or as one header. None may
+/// panic, whatever they are.
+pub fn parse_any(bytes: &[u8]) {
+    use std::io::{Error, ErrorKind};
+    let mut each = |blob: &[u8]| {
+        if let Ok(entry) = Entry::parse(blob) {
+            entry.each_file(&mut |_| {});
+        }
+    };
+    each(bytes);
+    let read_at = |at: u64, buffer: &mut [u8]| {
+        let at = usize::try_from(at).map_err(|_| Error::from(ErrorKind::UnexpectedEof))?;
+        let part = at.checked_add(buffer.len()).and_then(|end| bytes.get(at..end));
+        buffer.copy_from_slice(part.ok_or(ErrorKind::UnexpectedEof)?);
+        Ok(())
+    };
+    // Errors are the answer to most bytes.
+    let _ = ndb::blobs(&read_at, &mut each, &mut Vec::new());
+    let _ = berkeley::blobs(&read_at, &mut each, &mut Vec::new());
+}

@@ -85,6 +85,23 @@ fn collect(context: &Context) -> Collected {
     collected
 }
 
+/// Gives `bytes` to every parser of this folder. None may panic, whatever they are.
+pub fn parse_any(bytes: &[u8]) {
+    tables::crontab("any", bytes, true);
+    tables::crontab("any", bytes, false);
+    tables::anacrontab("any", bytes);
+    tables::at_job(bytes);
+    tables::udev_programs(bytes);
+    tables::desktop(bytes);
+    tables::list(bytes, &[':']);
+    systemd::Unit::default().add("any", bytes);
+    let text = String::from_utf8_lossy(bytes);
+    tables::at_time(&text);
+    systemd::template_of(&text);
+    command::of_shell(&text);
+    command::of_words(&command::words(&text));
+}
+
 fn add_schedule(row: &mut Row, schedule: Option<&str>) {
     let Some(more) = schedule else { return };
     let before = row.get("schedule").and_then(|it| it.as_str()).unwrap_or_default();

@@ -1,13 +1,11 @@
 use std::fs;
 use std::sync::Mutex;
-use std::time::Instant;
 
 use expect_test::expect;
 use model::time::Timestamp;
 
 use super::*;
 use crate::collect::hash_cache::HashCache;
-use crate::collect::memo::Memo;
 use crate::packages::PackageIndex;
 
 fn fixture(host: &str) -> PathBuf {
@@ -179,30 +177,4 @@ fn odd_tables_are_survived() {
         "{:?}",
         collected.skipped
     );
-}
-
-/// Figures of the machine the test runs on: `cargo nextest run this_host --no-capture`.
-#[test]
-fn this_host_is_read_and_remembered() {
-    let root = HostRoot::live().unwrap();
-    let mut packages = PackageIndex::default();
-    packages.refresh(&root);
-    let (hashes, memo) = (Mutex::new(HashCache::default()), Mutex::new(Memo::default()));
-    let mut rows = 0;
-    for run in ["cold", "warm"] {
-        let context = Context::new(&root, &packages, &hashes, Timestamp(0)).with_memo(&memo);
-        let begun = (Instant::now(), crate::inspect::thread_cpu());
-        let collected = super::collect(&context);
-        rows = collected.rows.len();
-        let unpackaged =
-            collected.rows.iter().filter(|it| it.get("unpackaged") == Some(&true.into()));
-        println!(
-            "{run}: {rows} rows, {} unpackaged, {} skipped, {:?} wall, {:?} CPU",
-            unpackaged.count(),
-            collected.skipped.len(),
-            begun.0.elapsed(),
-            crate::inspect::thread_cpu().saturating_sub(begun.1),
-        );
-    }
-    assert!(rows > 0);
 }

@@ -145,6 +145,17 @@ fn is_of(product: &Product, process: &Process) -> bool {
     })
 }
 
+/// Gives `bytes` to every parser of this folder. None may panic, whatever they are.
+pub fn parse_any(bytes: &[u8]) {
+    let access = String::from_utf8_lossy(bytes);
+    let words: Vec<String> = access.split(' ').map(str::to_owned).collect();
+    for product in PRODUCTS {
+        let mut all = (product.parse)(bytes);
+        all.extend(text::options(&words));
+        (product.read)(&mut Settings::default(), &Given { settings: &all, access: &access });
+    }
+}
+
 fn collect(context: &Context, table: Table) -> Collected {
     let mut collected = Collected::default();
     let instances = instances(context);

@@ -2,7 +2,6 @@ use std::fs;
 use std::io::{Cursor, Write as _};
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::Instant;
 
 use super::*;
 use crate::collect::hash_cache::HashCache;
@@ -231,29 +230,76 @@ fn broken_records_are_named() {
     }
 }
 
-/// Figures of the machine the test runs on: `cargo nextest run this_host --no-capture`.
+/// Every file of the fixture hosts, and what is left of it after small damage, is survived.
 #[test]
-fn this_host_is_read_and_remembered() {
-    let root = HostRoot::live().unwrap();
-    let (packages, hashes) = (PackageIndex::default(), Mutex::new(HashCache::default()));
-    let memo = Mutex::new(Memo::default());
-    let mut rows = Vec::new();
-    for run in ["cold", "warm"] {
-        let context = Context::new(&root, &packages, &hashes, Timestamp(0)).with_memo(&memo);
-        let begun = (Instant::now(), crate::inspect::thread_cpu());
-        context.processes();
-        let processes = crate::inspect::thread_cpu();
-        let collected = super::collect(&context);
-        println!(
-            "{run}: {} rows, {} skipped, {:?} wall, {:?} processes, {:?} rest CPU, {:?}",
-            collected.rows.len(),
-            collected.skipped.len(),
-            begun.0.elapsed(),
-            processes.saturating_sub(begun.1),
-            crate::inspect::thread_cpu().saturating_sub(processes),
-            memo.lock().unwrap(),
-        );
-        rows.push(collected.rows.len());
+fn damaged_files_are_survived() {
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % below.max(1) as u64).unwrap()
+    };
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/hosts")];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() {
+                let whole = std::fs::read(entry.path()).unwrap();
+                files += 1;
+                for round in 0..20 {
+                    let mut bytes = whole.clone();
+                    for _ in 0..round {
+                        let at = next(bytes.len());
+                        match next(3) {
+                            0 => bytes.truncate(at),
+                            1 => bytes.insert(at, b"\"';{}[]<>=: \n\\\xff\0"[next(16)]),
+                            _ if at < bytes.len() => bytes[at] ^= 1 << next(8),
+                            _ => {}
+                        }
+                    }
+                    crate::collect::software::parse_any(&bytes);
+                    crate::collect::autostart::parse_any(&bytes);
+                    crate::collect::web::parse_any(&bytes);
+                    crate::collect::service::parse_any(&bytes);
+                    crate::packages::rpm::parse_any(&bytes);
+                    crate::packages::apk::parse(&bytes, &mut |_, _, _| {});
+                }
+            }
+        }
     }
-    assert!(rows[0] > 0);
+    assert!(files > 50, "{files}");
+}
+
+/// Figures of the machine the test runs on: `cargo nextest run what_lies_on_disk --no-capture`.
+#[test]
+fn what_lies_on_disk_costs_little_when_nothing_changed() {
+    use crate::inspect::thread_cpu;
+    let root = HostRoot::live().unwrap();
+    let mut packages = PackageIndex::default();
+    packages.refresh(&root);
+    let (hashes, memo) = (Mutex::new(HashCache::default()), Mutex::new(Memo::default()));
+    let tables = ["software", "autostart", "web_site", "web_directory", "database", "middleware"]
+        .map(|it| crate::inspect::collector(it).unwrap());
+    let mut made = Vec::new();
+    for run in ["cold", "warm", "warm again"] {
+        let context = Context::new(&root, &packages, &hashes, Timestamp(0)).with_memo(&memo);
+        let before = thread_cpu();
+        context.processes();
+        let begun = thread_cpu();
+        let mut line = format!("{run}: processes {:?}", begun.saturating_sub(before));
+        for table in tables {
+            let start = thread_cpu();
+            let rows = crate::collect::run(table, &context).rows.len();
+            let cost = thread_cpu().saturating_sub(start);
+            line = format!("{line}, {} {rows} rows {cost:?}", table.spec.kind);
+        }
+        println!("{line}; in all {:?}", thread_cpu().saturating_sub(begun));
+        made.push(memo.lock().unwrap().made());
+    }
+    // Other tests may write files meanwhile; almost everything is still as it was.
+    assert!(made[2] - made[1] <= made[0] / 10, "{made:?}");
 }

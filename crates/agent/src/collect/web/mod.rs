@@ -260,6 +260,17 @@ fn collect_directories(context: &Context) -> Collected {
     collected
 }
 
+/// Gives `bytes` to every parser of this folder. None may panic, whatever they are.
+pub fn parse_any(bytes: &[u8]) {
+    nginx::parse(Path::new("/any"), bytes);
+    tomcat::parse(bytes);
+    let text = String::from_utf8_lossy(bytes);
+    Listen::split(&text, 80);
+    let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+    running::php(&words);
+    running::python(&words);
+}
+
 /// The name of the program a process runs.
 fn program(process: &Process) -> &str {
     let name = process.executable.as_ref().and_then(|it| it.file_name()).and_then(|it| it.to_str());
