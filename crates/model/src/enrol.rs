@@ -127,7 +127,7 @@ mod tests {
         for (bad, why) in [
             ("", EnrolTokenError::Prefix),
             ("gar_", EnrolTokenError::Damaged),
-            (&text[..text.len() - 44], EnrolTokenError::Damaged),
+            (text.split_at(text.len() - 44).0, EnrolTokenError::Damaged),
             ("gar_Ag", EnrolTokenError::Version(2)),
         ] {
             assert_eq!(bad.parse::<EnrolToken>(), Err(why), "{bad}");
