@@ -67,7 +67,7 @@ test("this machine and its real assets are there", async () => {
 /** The number on a card of the dashboard. */
 async function intrusions(): Promise<number> {
   const card = page.locator(".card[data-kind=alarm] .card-number");
-  return Number.parseInt((await card.innerText()).replaceAll(/\D.*$/gs, ""), 10);
+  return Number.parseInt(((await card.textContent()) ?? "").replaceAll(/\D.*$/gs, ""), 10);
 }
 
 test("a real attack arrives live, is handled, counted and undone", async () => {

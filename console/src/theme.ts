@@ -7,7 +7,7 @@ export type Scheme = "light" | "dark";
 const SANS =
   'Inter, "Segoe UI", system-ui, -apple-system, "Noto Sans", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif';
 const MONO =
-  '"JetBrains Mono", ui-monospace, "SF Mono", Menlo, Consolas, "Noto Sans Mono", "Noto Sans Mono CJK SC", monospace';
+  '"JetBrains Mono", ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
 
 const light = {
   ground: "#f4f6f8",
@@ -86,6 +86,7 @@ export function antTheme(scheme: Scheme): ThemeConfig {
       motionDurationSlow: "0.16s",
     },
     components: {
+      Button: { primaryShadow: "none", defaultShadow: "none", dangerShadow: "none" },
       Table: {
         headerBg: it.sunken,
         headerColor: it.muted,

@@ -14,7 +14,7 @@ import { type Column, Table } from "./table";
 import { useText } from "./text";
 import { When } from "./when";
 
-/** Pixels by form; texts and paths share what is left. */
+/** Pixels by form; texts share what is left. */
 const WIDTHS: Partial<Record<TableSpec["columns"][number]["form"], number>> = {
   integer: 90,
   boolean: 90,
@@ -22,12 +22,18 @@ const WIDTHS: Partial<Record<TableSpec["columns"][number]["form"], number>> = {
   bytes: 100,
   port: 80,
   user: 110,
-  level: 110,
+  level: 128,
+  path: 270,
   hash: 150,
   address: 150,
 };
 
-const HASH_CHARS = 14;
+/** What fits into the widths above. */
+const CHARS: Partial<Record<TableSpec["columns"][number]["form"], number>> = {
+  hash: 14,
+  path: 32,
+  address: 16,
+};
 
 export function AssetTable(props: { spec: TableSpec; filter: AssetFilter; withHost: boolean }) {
   const { spec, filter, withHost } = props;
@@ -53,7 +59,7 @@ export function AssetTable(props: { spec: TableSpec; filter: AssetFilter; withHo
         <AssetValue
           value={row[it.name]}
           form={it.form}
-          {...(it.form === "hash" && { max: HASH_CHARS })}
+          {...(CHARS[it.form] && { max: CHARS[it.form] })}
         />
       ),
     };

@@ -12,7 +12,7 @@ interface Props {
   value: unknown;
   form: ColumnForm;
   /** Longest text before its middle is cut. */
-  max?: number;
+  max?: number | undefined;
 }
 
 export function AssetValue({ value, form, max = 44 }: Props) {
