@@ -9,6 +9,7 @@ use std::process::ExitCode;
 mod assets;
 mod host;
 mod idle;
+mod spool;
 mod up;
 
 #[derive(Debug, clap::Subcommand)]
@@ -23,6 +24,8 @@ pub(crate) enum Args {
         #[arg(long, default_value_t = 300)]
         seconds: u64,
     },
+    /// What the agent's spool makes durable, and how soon it is back after a crash.
+    Spool,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -30,6 +33,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Args::Up => up::run()?,
         Args::Assets => assets::run()?,
         Args::Idle { seconds } => idle::run(*seconds)?,
+        Args::Spool => spool::run()?,
     };
     Ok(if print(&bars) { ExitCode::SUCCESS } else { ExitCode::from(crate::EXIT_FINDINGS) })
 }

@@ -4,8 +4,19 @@
 //! `GARRISON_SEED` repeats a run, `GARRISON_COUNT` changes its size. The server and the agent are
 //! processes of their own: this program again, told its part by its arguments.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    unreachable_pub,
+    reason = "a test: whatever is not as it should be ends it, and says so"
+)]
+
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,7 +38,7 @@ use tokio::sync::{mpsc, watch};
 const NAME: &str = "what_was_made_is_stored_once_whoever_is_killed";
 const COUNT: u64 = 100_000;
 const KILLS: u32 = 10;
-const DEADLINE: Duration = Duration::from_secs(420);
+const DEADLINE: Duration = Duration::from_mins(7);
 /// Records appended at once; the pause after each keeps the stream going while it is disturbed.
 const CHUNK: u64 = 200;
 const PAUSE: Duration = Duration::from_millis(12);
@@ -203,7 +214,7 @@ fn serve(dir: &Path, address: &str) {
                 target: String::new(),
                 detail: serde_json::Value::Null,
             };
-            let hour = Duration::from_secs(3600);
+            let hour = Duration::from_hours(1);
             let minted = server::enrol::mint(&link, group.unwrap().id, hour, 50, audit).await;
             let next = dir.join("token.next");
             std::fs::write(&next, minted.unwrap().token.to_string()).unwrap();
@@ -222,7 +233,7 @@ fn stream(dir: &Path, seed: u64, count: u64) {
             enrol(dir, &state_dir).await;
         }
         let spool = open(&state_dir.join("spool"));
-        let config = Config { state_dir, heartbeat: Duration::from_secs(60) };
+        let config = Config { state_dir, heartbeat: Duration::from_mins(1) };
         let (_hello, hello) = watch::channel(wire::Hello::default());
         let (_outbox, outbox) = mpsc::channel(1);
         let (inbox, mut inbound) = mpsc::channel::<Inbound>(64);
@@ -257,7 +268,7 @@ async fn enrol(dir: &Path, state_dir: &Path) {
 }
 
 /// The kernel frees the lock of a killed process a moment after it is gone.
-fn open(dir: &PathBuf) -> Spool {
+fn open(dir: &Path) -> Spool {
     loop {
         match Spool::open(dir, Limits::default()) {
             Ok(it) => return it,

@@ -10,7 +10,7 @@ use server::store::Connection;
 
 use crate::rig::{Agent, Server, audit, facts, until};
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 async fn refusal(token: &model::enrol::EnrolToken, dir: &Path) -> String {
     match enrol(token, dir, facts("a"), clock::now()).await {

@@ -146,7 +146,7 @@ fn blake(machine: &str) -> Vec<u8> {
 impl Agent {
     /// Enrols a new machine and starts its link.
     pub(crate) async fn enrolled(server: &Server, dir: &Path, machine: &str) -> Self {
-        let token = server.token(Duration::from_secs(600), 1).await;
+        let token = server.token(Duration::from_mins(10), 1).await;
         agent::enrol::enrol(&token, dir, facts(machine), clock::now()).await.unwrap();
         Self::start(dir, machine, "spool")
     }
@@ -189,9 +189,8 @@ impl Agent {
         let offline = self
             .state
             .wait_for(|it| matches!(it, LinkState::Offline(reason) if reason.contains(part)));
-        if tokio::time::timeout(DEADLINE, offline).await.is_err() {
-            panic!("not offline with `{part}`: {:?}", *self.state.borrow());
-        }
+        let in_time = tokio::time::timeout(DEADLINE, offline).await.is_ok();
+        assert!(in_time, "not offline with `{part}`: {:?}", *self.state.borrow());
     }
 
     /// Log events `from..to`, on `lane`.

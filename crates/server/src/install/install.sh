@@ -40,7 +40,12 @@ main() {
     printf '%s  %s\n' "$sha256" "$work/garrison" | sha256sum -c - >/dev/null 2>&1 ||
         fail 'the program does not have the digest it should have; nothing was installed'
     chmod 700 "$work/garrison"
-    printf '%s' "${GARRISON_TOKEN:-}" | "$work/garrison" agent install --token-file -
+    if [ -n "${GARRISON_TOKEN:-}" ]; then
+        printf '%s' "$GARRISON_TOKEN" | "$work/garrison" agent install --token-file -
+    else
+        # Enough to repair a machine that is enrolled.
+        "$work/garrison" agent install
+    fi
 }
 
 main "$@"
