@@ -21,7 +21,7 @@ impl Stamp {
     pub(crate) fn new(file: PathBuf, inputs: &[PathBuf]) -> Result<Self> {
         let mut hash = Sha256::new();
         for input in inputs {
-            add(&mut hash, input)?;
+            add(&mut hash, input, input)?;
         }
         Ok(Self { file, digest: hex(&hash.finalize()) })
     }
@@ -42,17 +42,18 @@ pub(crate) fn sha256(file: &Path) -> Result<String> {
     Ok(hex(&Sha256::digest(bytes)))
 }
 
-fn add(hash: &mut Sha256, path: &Path) -> Result<()> {
+/// `base` is left out of the digest: another clone's inputs are the same when their content is.
+fn add(hash: &mut Sha256, base: &Path, path: &Path) -> Result<()> {
     let Ok(entries) = fs::read_dir(path) else {
         let bytes = fs::read(path).unwrap_or_default();
-        hash.update(path.as_os_str().as_encoded_bytes());
+        hash.update(path.strip_prefix(base).unwrap_or(path).as_os_str().as_encoded_bytes());
         hash.update((bytes.len() as u64).to_le_bytes());
         hash.update(bytes);
         return Ok(());
     };
     let mut entries = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     entries.sort();
-    entries.iter().try_for_each(|entry| add(hash, entry))
+    entries.iter().try_for_each(|entry| add(hash, base, entry))
 }
 
 fn hex(bytes: &[u8]) -> String {
