@@ -16,6 +16,10 @@ use agent::{
     },
     packages::rpm,
     spool::{block, records},
+    watch::{
+        journal::file::{self, Bytes},
+        utmp::{self, Book},
+    },
 };
 use engine::{
     login::{
@@ -192,6 +196,16 @@ pub static TARGETS: &[Target] = &[
     ),
     bytes("web_site.any", b"[::]:443", web::parse_any),
     bytes("service.any", b"[mysqld]\nbind-address = ::\nnet:\n  port: 1\n", service::parse_any),
+    host("web_directory.tomcat", "web_directory", "var/lib/tomcat9/conf/server.xml", br#"<Server><Service><Connector port="8080"/><Engine><Host name="a" appBase="webapps"/></Engine></Service></Server>"#),
+    host("database.redis", "database", "etc/redis/redis.conf", b"bind 127.0.0.1\nrequirepass a\n"),
+    host("database.mysql", "database", "etc/mysql/my.cnf", b"[mysqld]\nbind-address = 127.0.0.1\n"),
+    host("middleware.rabbitmq", "middleware", "etc/rabbitmq/rabbitmq.conf", b"listeners.tcp.default = 5672\n"),
+    bytes("watch.journal", b"LPKSHHRH", journal),
+    bytes("watch.utmp", &[7; 384], |bytes| {
+        for book in [Book::Logins, Book::Failures] {
+            utmp::parse(bytes, book);
+        }
+    }),
     bytes(
         "process.text",
         b"7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 99 0 0",
@@ -220,6 +234,13 @@ pub static TARGETS: &[Target] = &[
         log_lines,
     ),
 ];
+
+/// A whole journal file, read entry by entry until its end or its first broken chain.
+fn journal(bytes: &[u8]) {
+    if let Ok(mut reader) = file::Reader::new(Bytes::Memory(bytes.to_vec())) {
+        while let Ok(Some(_)) = reader.next_entry(&|_| true) {}
+    }
+}
 
 /// What the kernel tells of a process holds its name and arguments, which the process chooses.
 fn process_text(bytes: &[u8]) {

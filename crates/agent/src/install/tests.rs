@@ -68,6 +68,6 @@ fn an_identity_is_kept_only_for_its_own_server_and_while_it_lasts() {
 #[test]
 fn nobody_to_stop_is_no_error() {
     let dir = tempfile::tempdir().unwrap();
-    supervise::stop(dir.path()).unwrap();
-    supervise::stop(&dir.path().join("absent")).unwrap();
+    assert!(supervise::stop(dir.path()).is_ok());
+    assert!(supervise::stop(&dir.path().join("absent")).is_ok());
 }
