@@ -27,7 +27,7 @@ export function useFindingColumns({ withHost, onHandle }: Options): Column<Findi
     {
       id: "severity",
       title: t("finding.severity"),
-      width: 88,
+      width: 100,
       render: (it) => <SeverityMark severity={it.severity} />,
     },
     {
