@@ -257,7 +257,6 @@ fn fail2ban(path: &Path, lines: u64) -> Option<Peer> {
         return None;
     }
     let mut child = Command::new(FAIL2BAN)
-        .args(["--datepattern", r"^%%b %%d %%H:%%M:%%S"])
         .arg(path)
         .arg("sshd")
         .stdout(Stdio::piped())

@@ -252,6 +252,10 @@ impl Watcher {
                 kept.books.insert(book.book().to_string(), position);
             }
         }
+        // Logs named by the day come and go.
+        if kept.logs.len() > 4 * LOGS_MAX {
+            kept.logs.retain(|path, _| self.logs.iter().any(|it| it.follower.path() == path));
+        }
         if kept == self.kept {
             return;
         }

@@ -43,6 +43,16 @@ struct Alarm {
     omitted: u64,
 }
 
+/// One more of what an open alarm is about.
+#[derive(Debug)]
+pub(crate) struct Count<'t> {
+    /// Rule and subject, joined by `|`.
+    pub(crate) key: &'t str,
+    pub(crate) at: Timestamp,
+    pub(crate) count: u64,
+    pub(crate) text: &'t str,
+}
+
 /// Something happened that a rule is about.
 #[derive(Debug)]
 pub(crate) struct Occurrence<'t> {
@@ -79,17 +89,34 @@ impl Alarms {
         alarm.pending += it.count;
         alarm.params = it.params;
         alarm.facts = it.facts;
-        it.lines.into_iter().for_each(|line| alarm.keep(line));
+        it.lines.into_iter().for_each(|line| alarm.keep(line.at, &line.text));
         let due = opened || now.since(alarm.told_at) >= UPDATE_EVERY;
         (due && alarm.pending > 0).then(|| alarm.tell(it.rule, now))
     }
 
-    /// Tells what was held back. `rule` finds a rule by its id.
+    /// Counts an occurrence of an alarm that was told moments ago, without making anything of
+    /// it: an attack in full swing takes this way nearly always. `false` if the alarm is not
+    /// open or is due to be told, and then nothing is counted.
+    pub(crate) fn count(&mut self, it: &Count<'_>, now: Timestamp) -> bool {
+        let Some(alarm) = self.open.get_mut(it.key) else { return false };
+        if now.since(alarm.told_at) >= UPDATE_EVERY {
+            return false;
+        }
+        alarm.last_at = alarm.last_at.max(it.at);
+        alarm.total += it.count;
+        alarm.pending += it.count;
+        alarm.keep(it.at, it.text);
+        true
+    }
+
+    /// Tells what was held back; `refresh` brings the parameters of an alarm up to date by
+    /// its subject. `rule` finds a rule by its id.
     pub(crate) fn tick<'r>(
         &mut self,
         now: Timestamp,
         keep_for: Duration,
         rule: impl Fn(&str) -> Option<&'r Rule>,
+        refresh: impl Fn(&str, &mut Row),
     ) -> Vec<Finding> {
         let mut told = Vec::new();
         for (_, alarm) in self.open.iter_mut() {
@@ -97,6 +124,7 @@ impl Alarms {
                 && now.since(alarm.told_at) >= UPDATE_EVERY
                 && let Some(rule) = rule(&alarm.rule)
             {
+                refresh(&alarm.subject, &mut alarm.params);
                 told.push(alarm.tell(rule, now));
             }
         }
@@ -128,16 +156,21 @@ impl Alarm {
         }
     }
 
-    fn keep(&mut self, line: LogLine) {
-        self.first_at = self.first_at.min(line.at);
+    fn keep(&mut self, at: Timestamp, text: &str) {
+        self.first_at = self.first_at.min(at);
         if self.first_lines.len() < FIRST_LINES_MAX {
-            self.first_lines.push(line);
+            self.first_lines.push(LogLine { at, text: text.to_owned() });
             return;
         }
-        if self.last_lines.len() >= LAST_LINES_MAX {
-            self.last_lines.pop_front();
+        let mut line = LogLine { at, text: String::new() };
+        if self.last_lines.len() >= LAST_LINES_MAX
+            && let Some(oldest) = self.last_lines.pop_front()
+        {
             self.omitted += 1;
+            line.text = oldest.text;
         }
+        // The room of the line that leaves is used again.
+        text.clone_into(&mut line.text);
         self.last_lines.push_back(line);
     }
 

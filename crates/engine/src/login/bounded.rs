@@ -36,11 +36,14 @@ impl<V> BoundedMap<V> {
 
     /// The entry of `key`, made if it is not there, now among those used last.
     pub(crate) fn entry(&mut self, key: &str, make: impl FnOnce() -> V) -> &mut V {
-        if !self.young.contains_key(key) && self.young.len() >= self.max / 2 {
-            self.evicted += self.old.len() as u64;
-            self.old = mem::take(&mut self.young);
+        let mut moved = None;
+        if !self.young.contains_key(key) {
+            if self.young.len() >= self.max / 2 {
+                self.evicted += self.old.len() as u64;
+                self.old = mem::take(&mut self.young);
+            }
+            moved = self.old.remove(key);
         }
-        let moved = if self.young.contains_key(key) { None } else { self.old.remove(key) };
         self.young.entry(key.to_owned()).or_insert_with(|| moved.unwrap_or_else(make))
     }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::content::{Catalogue, ContentError, Rule};
-use crate::login::alarms::{Alarms, Occurrence};
+use crate::login::alarms::{Alarms, Count, Occurrence};
 use crate::login::bounded::BoundedMap;
 use crate::login::history::{History, Login, News};
 use crate::login::merge::Connections;
@@ -227,7 +227,13 @@ impl Correlator {
     pub fn tick(&mut self, now: Timestamp) -> Vec<Finding> {
         let keep_for = Duration::from_secs(u64::from(self.policy.slow_window_s).max(3600));
         let rules = &self.rules;
-        self.state.alarms.tick(now, keep_for, |id| rules.get(id))
+        let sources = &self.state.sources;
+        let refresh = |subject: &str, params: &mut Row| {
+            if let Some(source) = sources.get(subject) {
+                source.describe(params);
+            }
+        };
+        self.state.alarms.tick(now, keep_for, |id| rules.get(id), refresh)
     }
 
     fn failed(&mut self, attempt: &Attempt, places: &Places, now: Timestamp) -> Vec<Finding> {
@@ -245,25 +251,31 @@ impl Correlator {
             None => (source.broken(&self.policy).map(str::to_owned), source.failures.len() as u64),
         };
         let mut findings = Vec::new();
+        let told = source.alarm.as_deref().is_some_and(|id| {
+            let key = format!("{id}|{key}");
+            let more = Count { key: &key, at: attempt.at, count, text: &attempt.text };
+            count > 0 && self.state.alarms.count(&more, now)
+        });
         if let Some(id) = broke
             && count > 0
+            && !told
             && let Some(rule) = self.rules.get(&id)
         {
-            let users: Vec<_> = source.users.keys().take(USERS_SHOWN_MAX).cloned().collect();
             let country = address.and_then(|it| places.country(it));
+            let mut params = row(json!({
+                "service": attempt.service, "source": merged.origin.source(),
+                "address": merged.origin.to_string(), "user": shown(&attempt.user),
+                "failures": count, "country": country,
+            }));
+            source.describe(&mut params);
             let it = Occurrence {
                 rule,
                 subject: key.clone(),
                 at: attempt.at,
                 count,
-                params: row(json!({
-                    "service": attempt.service, "source": merged.origin.source(),
-                    "address": merged.origin.to_string(), "user": shown(&attempt.user),
-                    "users": users, "accounts": source.users.len(), "failures": count,
-                    "country": country,
-                })),
+                params,
                 facts: thresholds(&id, &self.policy),
-                lines: source.lines.drain(..).collect(),
+                lines: source.take_lines(attempt),
             };
             findings.extend(self.state.alarms.raise(it, now));
             source.alarm = Some(id);
@@ -490,11 +502,13 @@ impl Source {
         let at = attempt.at.as_secs();
         self.prune(at, policy);
         self.total = self.total.saturating_add(failures);
-        let known = self.users.contains_key(&attempt.user);
-        if !attempt.user.is_empty() && (known || self.users.len() < DISTINCT_MAX) {
+        if let Some(seen) = self.users.get_mut(&attempt.user) {
+            *seen = at;
+        } else if !attempt.user.is_empty() && self.users.len() < DISTINCT_MAX {
             self.users.insert(attempt.user.clone(), at);
         }
-        if failures > 0 {
+        // The lines of an alarm are kept there.
+        if failures > 0 && self.alarm.is_none() {
             keep_line(&mut self.lines, attempt);
         }
         if self.alarm.is_none() {
@@ -522,6 +536,21 @@ impl Source {
         if self.alarm.is_none() {
             self.users.retain(|_, it| latest - *it <= slow.max(spread));
         }
+    }
+
+    /// The lines that led to the alarm, or the one that goes on with it.
+    fn take_lines(&mut self, attempt: &Attempt) -> Vec<LogLine> {
+        if self.alarm.is_some() {
+            return vec![LogLine { at: attempt.at, text: attempt.text.clone() }];
+        }
+        self.lines.drain(..).collect()
+    }
+
+    /// What changes about this source while its alarm goes on.
+    fn describe(&self, params: &mut Row) {
+        let users: Vec<_> = self.users.keys().take(USERS_SHOWN_MAX).cloned().collect();
+        params.insert("users".to_owned(), Value::from(users));
+        params.insert("accounts".to_owned(), Value::from(self.users.len()));
     }
 
     /// The rule this source breaks now.

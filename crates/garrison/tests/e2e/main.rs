@@ -2,4 +2,5 @@
 //! tests make themselves.
 
 mod rest;
+mod sshd;
 mod up;

@@ -297,8 +297,9 @@ impl Reader {
         if next == 0 {
             return Ok(false);
         }
-        // A chain only ever grows towards the end of the file: no circle.
-        if next <= self.array {
+        // A chain only ever grows towards the end of the file: no circle, no overlap.
+        let (size, _) = self.object(self.array, TYPE_ENTRY_ARRAY)?;
+        if next < self.array + size {
             return Err(JournalError::Damaged { offset: self.array });
         }
         self.array = next;
