@@ -29,6 +29,8 @@ const REFRESH_MS = 700;
 
 /** Paths whose answers change with a new or handled finding. */
 const COUNTED = /^\/(dashboard|findings\/counters)/;
+/** Paths whose answers a finished scan changes. */
+const SCANNED = /^\/(asset|changes|hosts|scans)/;
 
 export function LiveProvider({ children }: { children: ReactNode }) {
   const queries = useQueryClient();
@@ -45,6 +47,8 @@ export function LiveProvider({ children }: { children: ReactNode }) {
       onEvent: (name, data) => {
         if (name === "finding" || name === "counts") refresh();
         if (name === "reset") void queries.invalidateQueries();
+        if (name === "scan" && (data as LiveEvents["scan"]).finished)
+          refreshPaths(queries, SCANNED);
         if (name === "host") patchHosts(queries, data as LiveEvents["host"]);
         for (const tell of listeners.current.get(name) ?? []) tell(data as never);
       },

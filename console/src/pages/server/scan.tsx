@@ -42,10 +42,6 @@ export function useScan(host: string): RunningScan {
       read.scan(event.id).queryKey,
       (before) => before && { ...before, items: event.items },
     );
-    if (event.finished) {
-      void queries.invalidateQueries({ queryKey: [`/scans/${event.id}`] });
-      void queries.invalidateQueries({ queryKey: [`/hosts/${host}`] });
-    }
   });
   const running = start.isPending || (id !== undefined && !scan.data?.finished_at && !scan.error);
   return { scan: scan.data, running, start: () => start.mutate() };
