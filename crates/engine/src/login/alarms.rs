@@ -49,7 +49,7 @@ pub(crate) struct Count<'t> {
     /// Rule and subject, joined by `|`.
     pub(crate) key: &'t str,
     pub(crate) at: Timestamp,
-    pub(crate) count: u64,
+    pub(crate) failures: u64,
     pub(crate) text: &'t str,
 }
 
@@ -103,8 +103,8 @@ impl Alarms {
             return false;
         }
         alarm.last_at = alarm.last_at.max(it.at);
-        alarm.total += it.count;
-        alarm.pending += it.count;
+        alarm.total += it.failures;
+        alarm.pending += it.failures;
         alarm.keep(it.at, it.text);
         true
     }

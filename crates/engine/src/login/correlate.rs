@@ -253,7 +253,7 @@ impl Correlator {
         let mut findings = Vec::new();
         let told = source.alarm.as_deref().is_some_and(|id| {
             let key = format!("{id}|{key}");
-            let more = Count { key: &key, at: attempt.at, count, text: &attempt.text };
+            let more = Count { key: &key, at: attempt.at, failures: count, text: &attempt.text };
             count > 0 && self.state.alarms.count(&more, now)
         });
         if let Some(id) = broke
