@@ -112,7 +112,7 @@ test("the sign-in page", async ({ page }) => {
   for (const language of ["en", "zh"]) {
     await choose(page, language, "light");
     await page.goto(ORIGIN);
-    await page.locator("form").waitFor();
+    await expect(page.locator("form")).toBeVisible();
     await page.screenshot({ path: `shots/pages/sign-in-${language}.png` });
     await isAccessible(page, "sign-in");
   }

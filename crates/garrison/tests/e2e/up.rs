@@ -90,7 +90,7 @@ fn puts_this_host_on_the_console() {
     assert!(scanned.contains("on the console after"), "{scanned}");
     let own = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let shown = client.get(&format!("/api/v1/hosts/{host}"));
-    assert_eq!(shown.body["name"], own.trim());
+    assert_eq!(shown.body["host"]["name"], own.trim());
     let root = client.get("/api/v1/assets/account?q=root");
     let names: Vec<_> =
         root.body["items"].as_array().unwrap().iter().map(|it| &it["row"]["name"]).collect();
