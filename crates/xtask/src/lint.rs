@@ -62,6 +62,14 @@ pub(crate) fn run(shell: &Shell) -> Result<ExitCode> {
         checks.push((name, shell.command(node_tool(name)), args, &console));
     }
 
+    // The types of the API in the console, against its description.
+    checks.push((
+        "api types",
+        shell.command("npm"),
+        vec!["run", "--silent", "api:check"],
+        &console,
+    ));
+
     let total = checks.len();
     let mut failed = 0;
     for (title, mut command, args, folder) in checks {
