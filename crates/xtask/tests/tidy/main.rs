@@ -82,6 +82,12 @@ impl Source {
             && !self.path.contains(".gen.")
     }
 
+    fn is_console_test(&self) -> bool {
+        self.path.contains("/e2e/")
+            || self.path.contains("/src/test/")
+            || self.path.contains(".test.")
+    }
+
     /// Data that stands for somebody else's files.
     fn is_fixture(&self) -> bool {
         self.path.contains("fixtures/")
