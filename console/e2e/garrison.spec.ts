@@ -6,7 +6,8 @@ import { type Running, SSHD_NEEDS, type Sshd, startGarrison, startSshd } from ".
 
 const BINARY = process.env.GARRISON_BIN ?? "";
 const NEW_PASSWORD = "four quiet words here";
-const ATTACKER = "127.0.0.66";
+// Never the same twice: what an earlier run left in the log is history by now.
+const ATTACKER = `127.${[...crypto.getRandomValues(new Uint8Array(3))].map((it) => 1 + (it % 250)).join(".")}`;
 const FAILURES = 8;
 /** The first full scan has to be on the console by then. */
 const SCAN_MS = 60_000;

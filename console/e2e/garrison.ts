@@ -122,7 +122,8 @@ export async function startSshd(): Promise<Sshd> {
     ].join("\n"),
   );
   mkdirSync("/run/sshd", { recursive: true });
-  if (!existsSync(AUTH_LOG)) writeFileSync(AUTH_LOG, "");
+  const ours = !existsSync(AUTH_LOG);
+  if (ours) writeFileSync(AUTH_LOG, "");
   const child = spawn("/usr/sbin/sshd", ["-D", "-e", "-f", config], {
     stdio: ["ignore", "ignore", "pipe"],
   });
@@ -152,6 +153,7 @@ export async function startSshd(): Promise<Sshd> {
     stop: async () => {
       await ended(child, "SIGTERM");
       rmSync(folder, { recursive: true, force: true });
+      if (ours) rmSync(AUTH_LOG);
     },
   };
 }
