@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, setsid};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{InstallError, io_error};
@@ -45,10 +45,12 @@ pub async fn supervise(program: &Path, home: &Path) -> Result<(), InstallError> 
     loop {
         let began = Instant::now();
         let mut agent = start(program, home)?;
+        // Waiting for a child closes the input it holds, which would stop the agent.
+        let input = agent.stdin.take();
         let ended = tokio::select! {
             ended = agent.wait() => ended,
-            _ = terminate.recv() => return end(agent).await,
-            _ = interrupt.recv() => return end(agent).await,
+            _ = terminate.recv() => return end(agent, input).await,
+            _ = interrupt.recv() => return end(agent, input).await,
         };
         if began.elapsed() > RESTART_FORGIVEN_AFTER {
             delay = RESTART_DELAY_MIN;
@@ -127,8 +129,8 @@ fn start(program: &Path, home: &Path) -> Result<Child, InstallError> {
         .map_err(|it| io_error("start", program, it))
 }
 
-async fn end(mut agent: Child) -> Result<(), InstallError> {
-    drop(agent.stdin.take());
+async fn end(mut agent: Child, input: Option<ChildStdin>) -> Result<(), InstallError> {
+    drop(input);
     if tokio::time::timeout(STOP_TIMEOUT, agent.wait()).await.is_err() {
         agent.kill().await.map_err(|it| io_error("kill", Path::new("the agent"), it))?;
     }
