@@ -89,7 +89,7 @@ export function Table<R>(props: Props<R>) {
 
   const failed = source.rows === undefined && Boolean(source.error);
   const blank = source.rows?.length === 0;
-  const width = shown.reduce((sum, it) => sum + (it.width ?? 180), choice ? 40 : 0);
+  const width = shown.reduce((sum, it) => sum + (it.width ?? 130), choice ? 40 : 0);
   return (
     <div className="table-box" data-stale={source.stale || undefined}>
       <section

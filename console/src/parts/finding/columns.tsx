@@ -81,7 +81,7 @@ export function useFindingColumns({ withHost, onHandle }: Options): Column<Findi
     {
       id: "status",
       title: t("finding.status"),
-      width: 98,
+      width: 112,
       render: (it) => <StatusMark finding={it} />,
     },
   ];
