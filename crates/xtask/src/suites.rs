@@ -18,7 +18,8 @@ pub(crate) enum Suite {
     Rust,
     /// The console's unit tests (Vitest)
     Console,
-    /// The console in a real browser against the real binary (Playwright)
+    /// The console in a real browser against the real binary (Playwright); its looks over a
+    /// made-up fleet are `npm run e2e -- --project=pages`
     Browser,
     /// The REST API of a live server against its own description (schemathesis)
     Api,
@@ -85,7 +86,8 @@ impl Suite {
             Self::Browser => {
                 let binary = test_binary(shell)?;
                 let mut command = shell.command(tool("playwright"));
-                in_console(command.args(["test", "--reporter=list"]).env("GARRISON_BIN", binary))
+                let arguments = ["test", "--project=garrison", "--reporter=list"];
+                in_console(command.args(arguments).env("GARRISON_BIN", binary))
             }
             Self::Api => api_fuzz::run(shell, &test_binary(shell)?),
         }
