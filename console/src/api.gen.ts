@@ -632,6 +632,18 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description Keeps alarms of one rule, or of all, from being raised where a value matches. */
+        AlarmWhitelistEntry: {
+            expires_at: components["schemas"]["Timestamp"] | null;
+            /** @description A parameter of the finding, a field of the event, or `subject`. */
+            field: string;
+            /** @description Names the entry for ever: hits are counted by it. */
+            id: string;
+            judge: components["schemas"]["WhitelistJudge"];
+            /** @description Empty: every rule. */
+            rule: string;
+            value: string;
+        };
         /** @description A token that programs show. */
         ApiToken: {
             created_at: components["schemas"]["Timestamp"];
@@ -959,6 +971,21 @@ export interface components {
          * @enum {string}
          */
         DeductionReason: "critical_findings" | "high_findings" | "medium_findings" | "low_findings" | "unprotected_hosts" | "degraded_hosts";
+        /** @description Which rules are on, and what never alarms. */
+        DetectPolicy: {
+            /**
+             * @description Ids of rules that are off.
+             * @default []
+             */
+            disabled_rules: string[];
+            /**
+             * @description Files and folders whose changes are watched beyond the built-in ones.
+             * @default []
+             */
+            watched_paths: string[];
+            /** @default [] */
+            whitelist: components["schemas"]["AlarmWhitelistEntry"][];
+        };
         /** @description What lets machines enrol. */
         EnrolToken: {
             created_at: components["schemas"]["Timestamp"];
@@ -1037,6 +1064,31 @@ export interface components {
             /** @enum {string} */
             type: "login";
             user: string;
+        } | {
+            /** @description Whether this host called. */
+            initiated: boolean;
+            local: string;
+            protocol: string;
+            remote: string;
+            /** @enum {string} */
+            type: "connection";
+        } | {
+            added: string[];
+            /**
+             * Format: int64
+             * @description Lines left out.
+             */
+            omitted: number;
+            path: string;
+            removed: string[];
+            /** @enum {string} */
+            type: "change";
+        } | {
+            field: string;
+            pattern?: string | null;
+            /** @enum {string} */
+            type: "match";
+            value: unknown;
         } | {
             name: string;
             /** @enum {string} */
@@ -1579,6 +1631,14 @@ export interface components {
             collect: components["schemas"]["CollectPolicy"];
             /**
              * @default {
+             *       "disabled_rules": [],
+             *       "whitelist": [],
+             *       "watched_paths": []
+             *     }
+             */
+            detect: components["schemas"]["DetectPolicy"];
+            /**
+             * @default {
              *       "burst_failures": 5,
              *       "burst_window_s": 30,
              *       "slow_failures": 20,
@@ -1599,6 +1659,20 @@ export interface components {
              *     }
              */
             ports: components["schemas"]["PortPolicy"];
+            /**
+             * @default {
+             *       "block": false,
+             *       "block_s": 43200,
+             *       "share_blocks": false,
+             *       "never_block": [],
+             *       "isolate": false,
+             *       "confidence_min": 90,
+             *       "per_hour_max": 60,
+             *       "dead_man_s": 60,
+             *       "refuse_programs": false
+             *     }
+             */
+            response: components["schemas"]["ResponsePolicy"];
         };
         /** @description The policy in force. */
         PolicyState: {
@@ -1626,12 +1700,21 @@ export interface components {
         ProcessFact: {
             command: string;
             executable: string;
+            /** @description The process the finding is about. */
+            is_subject?: boolean;
             package?: string | null;
             /** Format: int32 */
             pid: number;
             sha256?: string | null;
             started_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Nanoseconds after boot at which it started: with the id its identity for ever.
+             */
+            started_ns?: number | null;
             user: string;
+            /** @description Its content is what the package says; absent: no package, or no digest. */
+            verified?: boolean | null;
         };
         /**
          * @description What the agent of a host is able to see, as it last said.
@@ -1655,6 +1738,58 @@ export interface components {
             total: number;
             /** Format: int64 */
             unprotected: number;
+        };
+        /** @description What the agent may do by itself, and within which bounds. Everything is off by default. */
+        ResponsePolicy: {
+            /**
+             * @description Block the source of an attack on log-ins.
+             * @default false
+             */
+            block: boolean;
+            /**
+             * Format: int32
+             * @description How long a block lasts.
+             * @default 43200
+             */
+            block_s: number;
+            /**
+             * Format: int32
+             * @description Lowest confidence of a finding that is answered by itself.
+             * @default 90
+             */
+            confidence_min: number;
+            /**
+             * Format: int32
+             * @description A block by itself is taken back when the server is out of reach for this long after it.
+             * @default 60
+             */
+            dead_man_s: number;
+            /**
+             * @description Isolate and kill where a rule offers it and is sure enough.
+             * @default false
+             */
+            isolate: boolean;
+            /**
+             * @description Addresses and CIDR blocks that are never blocked.
+             * @default []
+             */
+            never_block: string[];
+            /**
+             * Format: int32
+             * @description Most answers by itself in one hour.
+             * @default 60
+             */
+            per_hour_max: number;
+            /**
+             * @description Ask before programs start, and refuse known bad content.
+             * @default false
+             */
+            refuse_programs: boolean;
+            /**
+             * @description Blocks of one host go to all hosts of its group.
+             * @default false
+             */
+            share_blocks: boolean;
         };
         /** @description Open findings of one kind. */
         RiskCount: {
@@ -1900,6 +2035,11 @@ export interface components {
             password: string;
             user: components["schemas"]["User"];
         };
+        /**
+         * @description How a whitelist entry compares.
+         * @enum {string}
+         */
+        WhitelistJudge: "equals" | "contains" | "cidr";
         /** @description One field of a request that is wrong. */
         FieldError: {
             /**

@@ -502,6 +502,18 @@ const POLICY: PolicyState = {
     },
     ports: { ignored: [{ protocol: "tcp", port: 6379 }] },
     collect: { fast_s: 60, slow_s: 3600 },
+    detect: { disabled_rules: [], watched_paths: [], whitelist: [] },
+    response: {
+      block: false,
+      block_s: 43_200,
+      share_blocks: false,
+      never_block: [],
+      isolate: false,
+      confidence_min: 90,
+      per_hour_max: 60,
+      dead_man_s: 60,
+      refuse_programs: false,
+    },
   },
 };
 

@@ -250,6 +250,8 @@ impl<'a> Found<'_, 'a> {
                 last_at: look.now,
                 occurrences: 1,
                 resolved: false,
+                incident: String::new(),
+                confidence: 0,
             }
         });
         if finding.evidence.len() < EVIDENCE_ROWS_MAX {

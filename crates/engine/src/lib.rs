@@ -2,6 +2,7 @@
 
 pub mod asset_risk;
 pub mod content;
+pub mod event;
 pub mod link_health;
 pub mod login;
 pub mod place;

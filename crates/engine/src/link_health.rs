@@ -121,5 +121,7 @@ fn finding(
         last_at: at,
         occurrences,
         resolved: false,
+        incident: String::new(),
+        confidence: 0,
     }
 }

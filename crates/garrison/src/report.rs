@@ -191,6 +191,23 @@ pub(crate) fn evidence_lines(evidence: &Evidence) -> Vec<String> {
                 country.as_ref().map_or_else(|| address.clone(), |it| format!("{address} ({it})"));
             vec![format!("{service}: {user} from {from}")]
         }
+        Evidence::Connection { protocol, local, remote, initiated } => {
+            let arrow = if *initiated { "->" } else { "<-" };
+            vec![format!("{protocol} {local} {arrow} {remote}")]
+        }
+        Evidence::Change { path, removed, added, omitted } => {
+            let mut out = vec![path.clone()];
+            out.extend(removed.iter().map(|it| format!("- {it}")));
+            out.extend(added.iter().map(|it| format!("+ {it}")));
+            if *omitted > 0 {
+                out.push(format!("… +{omitted}"));
+            }
+            out
+        }
+        Evidence::Match { field, value, pattern } => {
+            let pattern = pattern.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
+            vec![format!("{field} = {value}{pattern}")]
+        }
         Evidence::Fact { name, value } => vec![format!("{name} = {value}")],
     }
 }

@@ -318,6 +318,8 @@ fn finding(number: u64) -> wire::Record {
         last_at: at,
         occurrences: 1,
         resolved: false,
+        incident: String::new(),
+        confidence: 0,
     };
     let finding = model::convert::finding_to_wire(finding, String::new());
     wire::Record { record: Some(record::Record::Finding(finding)) }

@@ -55,6 +55,8 @@ pub fn finding_to_wire(finding: Finding, scan: String) -> wire::Finding {
         occurrences: finding.occurrences,
         resolved: finding.resolved,
         scan,
+        incident: finding.incident,
+        confidence: finding.confidence,
     }
 }
 
@@ -67,6 +69,9 @@ pub fn finding_from_wire(message: wire::Finding) -> Result<Finding, WireError> {
     name("rule", &message.rule, NAME_BYTES_MAX)?;
     name("category", &message.category, NAME_BYTES_MAX)?;
     name("subject", &message.subject, crate::finding::SUBJECT_BYTES_MAX)?;
+    if message.incident.len() > NAME_BYTES_MAX {
+        return Err(WireError::Length { field: "incident", max: NAME_BYTES_MAX });
+    }
     if message.evidence_json.len() > EVIDENCE_BYTES_MAX {
         return Err(WireError::Length { field: "evidence", max: EVIDENCE_BYTES_MAX });
     }
@@ -87,5 +92,7 @@ pub fn finding_from_wire(message: wire::Finding) -> Result<Finding, WireError> {
         last_at: Timestamp(message.last_at_us),
         occurrences: message.occurrences.max(1),
         resolved: message.resolved,
+        incident: message.incident,
+        confidence: message.confidence.min(100),
     })
 }

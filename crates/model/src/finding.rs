@@ -134,6 +134,17 @@ pub struct Finding {
     pub occurrences: u64,
     /// The condition is gone.
     pub resolved: bool,
+    /// Groups alarms of one process tree or session; empty: stands alone.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub incident: String,
+    /// How sure the rule is, 1 to 100; 0: it does not say.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub confidence: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form serde asks for")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A frozen fact that a finding quotes.
@@ -176,6 +187,29 @@ pub enum Evidence {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         key_fingerprint: Option<String>,
     },
+    /// A connection of the process: `remote` and `local` as `address:port`.
+    Connection {
+        protocol: String,
+        local: String,
+        remote: String,
+        /// Whether this host called.
+        initiated: bool,
+    },
+    /// What changed in a text file, lines without their ends.
+    Change {
+        path: String,
+        removed: Vec<String>,
+        added: Vec<String>,
+        /// Lines left out.
+        omitted: u64,
+    },
+    /// A field of the event, its value, and what of the rule it met.
+    Match {
+        field: String,
+        value: Value,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        pattern: Option<String>,
+    },
     /// Any other named value that decided: a threshold, a count, a window.
     Fact { name: String, value: Value },
 }
@@ -199,6 +233,15 @@ pub struct ProcessFact {
     pub package: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sha256: Option<String>,
+    /// Nanoseconds after boot at which it started: with the id its identity for ever.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub started_ns: Option<u64>,
+    /// Its content is what the package says; absent: no package, or no digest.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub verified: Option<bool>,
+    /// The process the finding is about.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub is_subject: bool,
 }
 
 /// Most evidence lines a finding carries; the rest is counted in `omitted`.

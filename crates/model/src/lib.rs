@@ -3,6 +3,7 @@
 pub mod asset;
 pub mod convert;
 pub mod enrol;
+pub mod event;
 pub mod finding;
 pub mod id;
 pub mod policy;

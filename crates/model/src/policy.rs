@@ -10,6 +10,8 @@ pub struct Policy {
     pub login: LoginPolicy,
     pub ports: PortPolicy,
     pub collect: CollectPolicy,
+    pub detect: DetectPolicy,
+    pub response: ResponsePolicy,
 }
 
 /// When log-in failures and log-ins become alarms. Spans are seconds.
@@ -110,5 +112,97 @@ pub struct CollectPolicy {
 impl Default for CollectPolicy {
     fn default() -> Self {
         Self { fast_s: 60, slow_s: 3600 }
+    }
+}
+
+/// Which rules are on, and what never alarms.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct DetectPolicy {
+    /// Ids of rules that are off.
+    #[cfg_attr(feature = "schema", schema(max_items = 10_000))]
+    pub disabled_rules: Vec<String>,
+    #[cfg_attr(feature = "schema", schema(max_items = 1_000))]
+    pub whitelist: Vec<AlarmWhitelistEntry>,
+    /// Files and folders whose changes are watched beyond the built-in ones.
+    #[cfg_attr(feature = "schema", schema(max_items = 1_000))]
+    pub watched_paths: Vec<String>,
+}
+
+/// Keeps alarms of one rule, or of all, from being raised where a value matches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct AlarmWhitelistEntry {
+    /// Names the entry for ever: hits are counted by it.
+    #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 64))]
+    pub id: String,
+    /// Empty: every rule.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(max_length = 64))]
+    pub rule: String,
+    /// A parameter of the finding, a field of the event, or `subject`.
+    #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 64))]
+    pub field: String,
+    pub judge: WhitelistJudge,
+    #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 512))]
+    pub value: String,
+    #[serde(default)]
+    pub expires_at: Option<crate::time::Timestamp>,
+}
+
+crate::words! {
+    /// How a whitelist entry compares.
+    WhitelistJudge {
+        Equals = "equals",
+        Contains = "contains",
+        /// The value is an address block, the field an address.
+        Cidr = "cidr",
+    }
+}
+
+/// What the agent may do by itself, and within which bounds. Everything is off by default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ResponsePolicy {
+    /// Block the source of an attack on log-ins.
+    pub block: bool,
+    /// How long a block lasts.
+    #[cfg_attr(feature = "schema", schema(minimum = 60, maximum = 2_592_000))]
+    pub block_s: u32,
+    /// Blocks of one host go to all hosts of its group.
+    pub share_blocks: bool,
+    /// Addresses and CIDR blocks that are never blocked.
+    #[cfg_attr(feature = "schema", schema(max_items = 1_000))]
+    pub never_block: Vec<String>,
+    /// Isolate and kill where a rule offers it and is sure enough.
+    pub isolate: bool,
+    /// Lowest confidence of a finding that is answered by itself.
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 100))]
+    pub confidence_min: u32,
+    /// Most answers by itself in one hour.
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 10_000))]
+    pub per_hour_max: u32,
+    /// A block by itself is taken back when the server is out of reach for this long after it.
+    #[cfg_attr(feature = "schema", schema(minimum = 10, maximum = 3_600))]
+    pub dead_man_s: u32,
+    /// Ask before programs start, and refuse known bad content.
+    pub refuse_programs: bool,
+}
+
+impl Default for ResponsePolicy {
+    fn default() -> Self {
+        Self {
+            block: false,
+            block_s: 12 * 3600,
+            share_blocks: false,
+            never_block: Vec::new(),
+            isolate: false,
+            confidence_min: 90,
+            per_hour_max: 60,
+            dead_man_s: 60,
+            refuse_programs: false,
+        }
     }
 }

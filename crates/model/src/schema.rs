@@ -4,7 +4,7 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, 
 use utoipa::openapi::{RefOr, schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::{asset, finding, id, time};
+use crate::{asset, finding, id, policy, time};
 
 /// A text that is one of `words`.
 fn words_schema(words: impl Iterator<Item = &'static str>, about: &str) -> RefOr<Schema> {
@@ -35,6 +35,7 @@ word_schemas! {
     finding::FindingKind, "FindingKind", "The four lines of the dashboard.";
     finding::Severity, "Severity", "Low to critical.";
     finding::Status, "Status", "What became of a finding.";
+    policy::WhitelistJudge, "WhitelistJudge", "How a whitelist entry compares.";
     finding::HandleAction, "HandleAction", "The ways to handle a finding.";
 }
 

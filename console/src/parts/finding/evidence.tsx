@@ -49,6 +49,12 @@ function One({ evidence }: { evidence: Evidence }) {
       return <Asset evidence={evidence} />;
     case "processes":
       return <Processes evidence={evidence} />;
+    case "connection":
+      return <Connection evidence={evidence} />;
+    case "change":
+      return <Change evidence={evidence} />;
+    case "match":
+      return <Match evidence={evidence} />;
     case "fact":
       return null;
   }
@@ -107,6 +113,51 @@ function File({ evidence }: { evidence: Of<"file"> }) {
   if (evidence.sha256)
     facts.push({ name: "SHA-256", value: <Mono text={evidence.sha256} max={40} /> });
   facts.push({ name: t("evidence.package"), value: <Package name={evidence.package} /> });
+  return <Facts facts={facts} />;
+}
+
+function Connection({ evidence }: { evidence: Of<"connection"> }) {
+  const { t } = useTranslation();
+  return (
+    <Facts
+      facts={[
+        { name: t("evidence.protocol"), value: evidence.protocol },
+        { name: t("evidence.local"), value: <Mono text={evidence.local} /> },
+        { name: t("evidence.remote"), value: <Mono text={evidence.remote} /> },
+        {
+          name: t("evidence.direction"),
+          value: t(evidence.initiated ? "evidence.outbound" : "evidence.inbound"),
+        },
+      ]}
+    />
+  );
+}
+
+function Change({ evidence }: { evidence: Of<"change"> }) {
+  const { t } = useTranslation();
+  return (
+    <figure className="log">
+      <figcaption>
+        <Mono text={evidence.path} />
+      </figcaption>
+      <pre>
+        {evidence.removed.map((line) => `- ${line}\n`)}
+        {evidence.added.map((line) => `+ ${line}\n`)}
+      </pre>
+      {evidence.omitted > 0 && (
+        <p className="muted">{t("evidence.omitted", { count: evidence.omitted })}</p>
+      )}
+    </figure>
+  );
+}
+
+function Match({ evidence }: { evidence: Of<"match"> }) {
+  const { t } = useTranslation();
+  const facts = [
+    { name: evidence.field, value: <span className="mono">{plain(evidence.value)}</span> },
+  ];
+  if (evidence.pattern)
+    facts.push({ name: t("evidence.pattern"), value: <code>{evidence.pattern}</code> });
   return <Facts facts={facts} />;
 }
 

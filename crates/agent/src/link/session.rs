@@ -249,6 +249,7 @@ impl Session<'_> {
             cpu_us,
             telemetry_dropped: stats.telemetry.dropped + stats.telemetry.damaged,
             spool_bytes: stats.alarm.bytes + stats.telemetry.bytes,
+            costs: Vec::new(),
         };
         stream.send(Up::Heartbeat(heartbeat)).await
     }

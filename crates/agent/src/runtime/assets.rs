@@ -46,7 +46,7 @@ pub(super) enum Input {
     Reconcile(Vec<AssetDigest>),
     /// Something told that this table changed.
     Changed(&'static str),
-    Policy(Policy),
+    Policy(Box<Policy>),
     Stop,
 }
 
@@ -175,7 +175,7 @@ impl AssetWorker {
                 if policy.ports != self.policy.ports {
                     self.schedule.changed("port", now);
                 }
-                self.policy = policy;
+                self.policy = *policy;
             }
             Input::Stop => {}
         }

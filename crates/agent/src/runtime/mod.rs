@@ -259,6 +259,13 @@ impl Dispatcher {
                 }
                 Err(refusal) => Some(refusal.to_string()),
             },
+            Some(
+                task::Task::Isolate(_)
+                | task::Task::Restore(_)
+                | task::Task::Discard(_)
+                | task::Task::Block(_)
+                | task::Task::Unblock(_),
+            ) => Some("this agent does not respond".to_owned()),
             None => Some("this agent does not know this kind of task".to_owned()),
         };
         let update = TaskUpdate {
@@ -284,7 +291,7 @@ impl Dispatcher {
         }
         self.reporter.set_policy_version(kept.version);
         let _ = self.logins.send(Order::Policy(kept.policy.login.clone())).await;
-        self.assets(Input::Policy(kept.policy));
+        self.assets(Input::Policy(Box::new(kept.policy)));
     }
 
     fn assets(&self, input: Input) {

@@ -204,6 +204,8 @@ impl Alarm {
             last_at: self.last_at,
             occurrences,
             resolved: false,
+            incident: String::new(),
+            confidence: 0,
         }
     }
 }

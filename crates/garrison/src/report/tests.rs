@@ -35,6 +35,8 @@ fn report() -> Report {
         last_at: Timestamp(0),
         occurrences: 1,
         resolved: false,
+        incident: String::new(),
+        confidence: 0,
     };
     Report {
         format: "garrison-report",

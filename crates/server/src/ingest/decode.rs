@@ -144,6 +144,11 @@ fn understand(message: wire::Record) -> Result<Record, String> {
             method: named("method", it.method)?,
             key_fingerprint: named("key_fingerprint", it.key_fingerprint)?,
         })),
+        record::Record::ResponseReport(_)
+        | record::Record::IsolatedFile(_)
+        | record::Record::BlockedAddress(_) => {
+            Err("this server keeps no responses of agents".to_owned())
+        }
     }
 }
 

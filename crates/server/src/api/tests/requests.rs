@@ -155,6 +155,8 @@ async fn alarm(server: &Server) -> HostId {
         last_at: BEGIN,
         occurrences: 5,
         resolved: false,
+        incident: String::new(),
+        confidence: 0,
     };
     let batch = IngestBatch {
         host,

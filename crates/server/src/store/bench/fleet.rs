@@ -220,6 +220,8 @@ impl Fleet {
             last_at: at,
             occurrences: 17,
             resolved: false,
+            incident: String::new(),
+            confidence: 0,
         };
         Record::Finding { finding, scan: None }
     }

@@ -258,6 +258,8 @@ pub(crate) fn finding(kind: FindingKind, category: &str, subject: &str, time: i6
         last_at: at(time),
         occurrences: 1,
         resolved: false,
+        incident: String::new(),
+        confidence: 0,
     }
 }
 

@@ -1,0 +1,290 @@
+//! What rules are asked about: one event with named fields.
+//!
+//! The names are those of Sigma's Linux rules where Sigma has one, so that any Sigma rule can be
+//! brought; the rest are Garrison's own facts. The table below is the whole taxonomy: rules that
+//! name another field do not load.
+
+use model::time::Timestamp;
+
+/// Version of the taxonomy: the first part changes when a field changes its meaning or goes.
+pub const TAXONOMY: &str = "1.0";
+
+model::words! {
+    /// Sigma's `logsource.category`, and Garrison's own.
+    Category {
+        ProcessCreation = "process_creation",
+        NetworkConnection = "network_connection",
+        DnsQuery = "dns_query",
+        FileEvent = "file_event",
+        /// `dup` of a socket or pipe onto 0, 1 or 2 of a running process.
+        Redirection = "redirection",
+        /// Rights of a process changed.
+        Privilege = "privilege",
+        /// One process reached into another: ptrace, memory, signals.
+        ProcessAccess = "process_access",
+        /// Modules, BPF programs, mounts, namespaces, raw sockets.
+        Kernel = "kernel",
+        /// A process was renamed.
+        ProcessRename = "process_rename",
+        /// What a sweep over the host's state found: cross-views, accounts, auto-start, load.
+        State = "state",
+    }
+}
+
+/// The value of a field.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Text(String),
+    Integer(i64),
+    Bool(bool),
+    /// Matches where any of them matches.
+    List(Vec<String>),
+}
+
+macro_rules! fields {
+    ($($name:ident: $form:ident, $about:literal;)*) => {
+        /// A name of the taxonomy.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Field { $(#[doc = $about] $name,)* }
+
+        impl Field {
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+
+            pub const fn form(self) -> Form {
+                match self { $(Self::$name => Form::$form,)* }
+            }
+
+            pub const fn about(self) -> &'static str {
+                match self { $(Self::$name => $about,)* }
+            }
+        }
+    };
+}
+
+/// What kind of value a field has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Text,
+    Integer,
+    Bool,
+    List,
+}
+
+fields! {
+    // The process; on events other than process_creation the one that acted.
+    Image: Text, "Path of the executable, resolved by the kernel.";
+    CommandLine: Text, "The arguments joined by spaces, secrets masked.";
+    Arguments: List, "The arguments one by one, secrets masked.";
+    CurrentDirectory: Text, "Working directory.";
+    ProcessName: Text, "comm: the name the process calls itself, at most 15 bytes.";
+    ProcessId: Integer, "Process id in the first pid namespace.";
+    User: Text, "Name of the real user.";
+    UserId: Integer, "Real uid.";
+    EffectiveUserId: Integer, "Effective uid.";
+    LoginUser: Text, "Who signed in at the start of the session (audit log-in uid).";
+    LogonId: Integer, "Audit session id.";
+    Terminal: Text, "Terminal, pts/3; absent without one.";
+    IsInteractive: Bool, "Has a terminal and a log-in user.";
+    ScriptPath: Text, "The script an interpreter was started with.";
+    ScriptPackage: Text, "Package that owns the script.";
+    FirstSeen: Bool, "This parent never started this executable on this host before, and the host has been learned.";
+    InPackageTransaction: Bool, "A descendant of a running package manager.";
+    PackageTransaction: Text, "The package manager above it: apt, dpkg, rpm, dnf, apk, pip, npm.";
+    // The executable.
+    ImagePackage: Text, "Package that owns the executable; absent: none does.";
+    ImagePackageVerified: Bool, "Its content is what the package's digest says; absent: the package has no digest.";
+    ImageHash: Text, "SHA-256, lower case hexadecimal.";
+    ImageLinkCount: Integer, "Hard links; 0: deleted, or never had a name.";
+    ImageMode: Integer, "Permission bits, decimal.";
+    ImageOwnerId: Integer, "Uid of the owner.";
+    ImageSize: Integer, "Bytes.";
+    ImageAgeSeconds: Integer, "Since the last change of the inode.";
+    ImageIsSetuid: Bool, "SUID or SGID bit on.";
+    ImageIsMemfd: Bool, "Runs from an anonymous memory file.";
+    ImageIsDeleted: Bool, "The executable has no name any more.";
+    ImageInTemporary: Bool, "Lies in a world-writable place: /tmp, /var/tmp, /dev/shm, /run/user and the like.";
+    ImageKind: Text, "What the content is, whatever its name: shell, interpreter, network_tool, recon_tool, package_manager, other.";
+    ImageTrueName: Text, "Name of the packaged program with the same content; differs from the file name where a copy was renamed.";
+    ImageVerdict: Text, "Verdict of hash lists and scanners: malicious, suspicious, clean; absent: not judged.";
+    // Ancestors.
+    ParentImage: Text, "Path of the parent's executable.";
+    ParentCommandLine: Text, "The parent's arguments joined by spaces.";
+    ParentProcessId: Integer, "Process id of the parent.";
+    ParentName: Text, "comm of the parent.";
+    ParentUser: Text, "Real user of the parent.";
+    ParentPackage: Text, "Package of the parent's executable.";
+    ParentKind: Text, "As ImageKind, of the parent.";
+    AncestorImages: List, "Executables from the parent to the root.";
+    AncestorNames: List, "comm of the same.";
+    ServiceRole: Text, "What the nearest listening ancestor serves: web, database, ssh, mail, cron, container, other; absent: none listens.";
+    ServiceImage: Text, "Executable of that ancestor.";
+    ServicePort: Integer, "A port that it listens on.";
+    SessionRole: Text, "Where the process comes from: ssh, console, cron, systemd, container, none.";
+    ContainerId: Text, "Container, by cgroup.";
+    IsInContainer: Bool, "Runs in a container or in other mount and pid namespaces than the host.";
+    // Standard input, output and error.
+    StdinKind: Text, "closed, device, terminal, file, pipe, fifo, socket, other.";
+    StdoutKind: Text, "As StdinKind.";
+    StderrKind: Text, "As StdinKind.";
+    StdinIsSocket: Bool, "Descriptor 0 is an internet socket.";
+    StdoutIsSocket: Bool, "Descriptor 1 is an internet socket.";
+    StdioSameSocket: Bool, "0 and 1 are one and the same internet socket.";
+    StdinPeerAddress: Text, "Other end of the socket on 0.";
+    StdinPeerPort: Integer, "Its port.";
+    StdinPeerIsLoopback: Bool, "It is on this host.";
+    StdinRelaySocket: Bool, "0 is a pipe or terminal whose other end is held by a process that holds an internet socket and is no service.";
+    StdoutRelaySocket: Bool, "1 likewise.";
+    RelayImage: Text, "Executable of the process in between.";
+    RelayPeerAddress: Text, "Other end of its socket.";
+    SocketWasAccepted: Bool, "The socket on 0 came from a listening one.";
+    RedirectedDescriptor: Integer, "Of a redirection: 0, 1 or 2.";
+    // Rights.
+    PreviousUserId: Integer, "Effective uid before.";
+    PreviousUser: Text, "Its name.";
+    PrivilegeGained: Bool, "Effective uid became 0, or capabilities that allow becoming root were added.";
+    PrivilegeReason: Text, "setuid_file, file_capability, root_parent, user_namespace, none.";
+    PrivilegeCall: Text, "The call that changed them; absent: no call was seen.";
+    CapabilitiesGained: List, "CAP_SYS_ADMIN, ...";
+    CapabilitiesEffective: List, "Those it has now.";
+    LoaderVariables: List, "LD_PRELOAD=..., LD_AUDIT=..., as given.";
+    // Network.
+    DestinationIp: Text, "Address of the other end.";
+    DestinationPort: Integer, "Its port.";
+    DestinationIsPrivate: Bool, "Loopback, link-local or private range.";
+    DestinationIsLoopback: Bool, "On this host.";
+    SourceIp: Text, "Own address.";
+    SourcePort: Integer, "Own port.";
+    Protocol: Text, "tcp, udp, icmp, raw, packet.";
+    Initiated: Bool, "This host called; false: it was called.";
+    QueryName: Text, "Name asked for.";
+    QueryType: Integer, "Type of the record asked for.";
+    QueryEntropy: Integer, "Shannon entropy of the name's longest label, hundredths of a bit.";
+    QueryLength: Integer, "Bytes of the name.";
+    // Files.
+    TargetFilename: Text, "The file.";
+    SourceFilename: Text, "Of a rename or link: where it was.";
+    FileOperation: Text, "create, write, truncate, delete, rename, link, symlink, mode, owner, attribute, flags, times.";
+    TargetPackage: Text, "Package that owns the file.";
+    TargetKind: Text, "What the file is for: account, login_key, sudo, pam, cron, systemd, init, profile, loader, ssh_config, log, history, binary, shell_binary, web, kernel, agent, other.";
+    TargetMode: Integer, "Permission bits after.";
+    AddsSetuid: Bool, "Set the SUID or SGID bit on an executable.";
+    AddsCapability: Bool, "Wrote security.capability.";
+    TargetInTemporary: Bool, "As ImageInTemporary.";
+    ContentDiff: Text, "Lines removed and added, text files only.";
+    TimesMovedBack: Bool, "The modification time was set into the past.";
+    // Other processes and the kernel.
+    TargetProcessId: Integer, "The process reached into.";
+    TargetImage: Text, "Its executable.";
+    TargetUser: Text, "Its user.";
+    TargetIsChild: Bool, "It is a descendant of the one that acts.";
+    AccessKind: Text, "ptrace_attach, ptrace_poke, process_vm_writev, proc_mem, signal.";
+    Signal: Integer, "Number of the signal.";
+    KernelAction: Text, "module_load, module_unload, bpf_load, mount, unmount, unshare, setns, pivot_root, raw_socket, packet_socket, memfd.";
+    ObjectName: Text, "Name of the module, program, file system or memory file.";
+    MountSource: Text, "What is mounted.";
+    MountTarget: Text, "Where.";
+    NamespaceFlags: List, "CLONE_NEWUSER, ...";
+    NewName: Text, "Of a rename of a process.";
+    StateCheck: Text, "Of a state event: hidden_process, hidden_port, hidden_module, hidden_file, preload, foreign_bpf, proc_mount, new_account, account_reactivated, key_added, autostart_added, autostart_changed, cpu_load, ...";
+    StateSubject: Text, "What the sweep found.";
+    StateDetail: Text, "In one sentence, English.";
+    CpuPercent: Integer, "Share of one core over StateSeconds.";
+    StateSeconds: Integer, "How long it lasted.";
+    EventCount: Integer, "Of a correlation: how many events met.";
+}
+
+/// One event with its fields.
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub at: Timestamp,
+    pub category: Category,
+    values: Vec<Option<Value>>,
+}
+
+impl Event {
+    pub fn new(category: Category, at: Timestamp) -> Self {
+        Self { at, category, values: vec![None; Field::ALL.len()] }
+    }
+
+    /// Sets a field; an absent value leaves it absent.
+    pub fn set(&mut self, field: Field, value: impl Into<Option<Value>>) {
+        if let Some(place) = self.values.get_mut(field as usize) {
+            *place = value.into();
+        }
+    }
+
+    pub fn get(&self, field: Field) -> Option<&Value> {
+        self.values.get(field as usize)?.as_ref()
+    }
+
+    pub fn text(&self, field: Field) -> Option<&str> {
+        match self.get(field)? {
+            Value::Text(it) => Some(it),
+            Value::Integer(_) | Value::Bool(_) | Value::List(_) => None,
+        }
+    }
+
+    /// The fields that are there, in the order of the taxonomy.
+    pub fn fields(&self) -> impl Iterator<Item = (Field, &Value)> {
+        Field::ALL.iter().filter_map(|field| Some((*field, self.get(*field)?)))
+    }
+}
+
+impl From<&str> for Value {
+    fn from(it: &str) -> Self {
+        Self::Text(it.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(it: String) -> Self {
+        Self::Text(it)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(it: bool) -> Self {
+        Self::Bool(it)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(it: i64) -> Self {
+        Self::Integer(it)
+    }
+}
+
+impl From<u32> for Value {
+    fn from(it: u32) -> Self {
+        Self::Integer(i64::from(it))
+    }
+}
+
+impl From<Vec<String>> for Value {
+    fn from(it: Vec<String>) -> Self {
+        Self::List(it)
+    }
+}
+
+impl std::str::FromStr for Field {
+    type Err = UnknownField;
+
+    fn from_str(name: &str) -> Result<Self, UnknownField> {
+        let same = |it: &Self| it.name().eq_ignore_ascii_case(name);
+        Self::ALL
+            .iter()
+            .copied()
+            .find(same)
+            .ok_or_else(|| UnknownField(name.chars().take(64).collect()))
+    }
+}
+
+/// A rule names a field that the taxonomy does not have.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{0}` is no field of the taxonomy")]
+pub struct UnknownField(pub String);
