@@ -15,4 +15,5 @@ pub mod runtime;
 pub mod schedule;
 pub mod spool;
 pub mod state;
+pub mod verdict;
 pub mod watch;
