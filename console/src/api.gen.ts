@@ -1203,7 +1203,7 @@ export interface components {
          * @description The ways to handle a finding.
          * @enum {string}
          */
-        HandleAction: "ignore" | "mark_handled" | "login_whitelist";
+        HandleAction: "ignore" | "mark_handled" | "login_whitelist" | "isolate_and_kill" | "alarm_whitelist" | "block_ip";
         /** @description A decision about findings. */
         HandleBody: {
             action: components["schemas"]["HandleAction"];
@@ -1930,7 +1930,7 @@ export interface components {
          * @description What a line of a finding's history says.
          * @enum {string}
          */
-        StatusChange: "ignore" | "mark_handled" | "login_whitelist" | "undo" | "resolved";
+        StatusChange: "ignore" | "mark_handled" | "login_whitelist" | "isolate_and_kill" | "alarm_whitelist" | "block_ip" | "undo" | "resolved";
         /**
          * @description What most hosts have first, or what few have.
          * @enum {string}

@@ -77,7 +77,7 @@ words! {
 }
 
 words! {
-    /// The ways to handle a finding that this build can carry out.
+    /// The ways to handle a finding.
     HandleAction {
         /// This one only; the next of its kind is shown again.
         Ignore = "ignore",
@@ -85,6 +85,12 @@ words! {
         MarkHandled = "mark_handled",
         /// Adds address, account and server to the log-in whitelist and closes the alarm.
         LoginWhitelist = "login_whitelist",
+        /// Ends the process tree and moves its file where it cannot run.
+        IsolateAndKill = "isolate_and_kill",
+        /// No alarm of this rule any more where a value is the same.
+        AlarmWhitelist = "alarm_whitelist",
+        /// Refuses packets of the address the attack came from.
+        BlockIp = "block_ip",
     }
 }
 

@@ -142,6 +142,11 @@ fn whitelist_entry(finding: &FindingDetail) -> Option<LoginWhitelistEntry> {
     (address.is_some() || user.is_some()).then_some(LoginWhitelistEntry { address, user })
 }
 
+/// A rule may offer an action before the server can carry it out.
+fn not_here(action: HandleAction) -> Problem {
+    Problem::field("action", format!("`{action}` cannot be carried out by this server"))
+}
+
 fn whitelist_entries(findings: &[FindingDetail]) -> Result<Vec<LoginWhitelistEntry>, Problem> {
     let mut entries = Vec::new();
     for finding in findings {
@@ -200,6 +205,9 @@ pub async fn plan(ask: Ask<Handle, (), Nothing, PlanAsk>) -> Result<Json<Plan>, 
         HandleAction::LoginWhitelist => {
             text("closed, and the policy of every agent changes", "关闭，并更新所有代理的策略")
         }
+        HandleAction::IsolateAndKill | HandleAction::AlarmWhitelist | HandleAction::BlockIp => {
+            return Err(not_here(ask.body.action));
+        }
     });
     if ask.body.action == HandleAction::LoginWhitelist {
         effects.extend(whitelist_entries(&findings)?.iter().map(describe_entry));
@@ -235,6 +243,9 @@ pub async fn handle(ask: Ask<Handle, (), Nothing, HandleBody>) -> Result<Json<Ou
             }
             super::policy::check(&ask.app.checker, &policy)?;
             Some(policy)
+        }
+        HandleAction::IsolateAndKill | HandleAction::AlarmWhitelist | HandleAction::BlockIp => {
+            return Err(not_here(body.action));
         }
     };
     let detail = json!({

@@ -68,6 +68,9 @@ model::words! {
         Ignored = "ignore",
         MarkedHandled = "mark_handled",
         LoginWhitelisted = "login_whitelist",
+        IsolatedAndKilled = "isolate_and_kill",
+        AlarmWhitelisted = "alarm_whitelist",
+        AddressBlocked = "block_ip",
         Undone = "undo",
         Resolved = "resolved",
     }
@@ -79,6 +82,9 @@ impl From<HandleAction> for StatusChange {
             HandleAction::Ignore => Self::Ignored,
             HandleAction::MarkHandled => Self::MarkedHandled,
             HandleAction::LoginWhitelist => Self::LoginWhitelisted,
+            HandleAction::IsolateAndKill => Self::IsolatedAndKilled,
+            HandleAction::AlarmWhitelist => Self::AlarmWhitelisted,
+            HandleAction::BlockIp => Self::AddressBlocked,
         }
     }
 }
