@@ -92,6 +92,8 @@ fields! {
     IsInteractive: Bool, "Has a terminal and a log-in user.";
     ScriptPath: Text, "The script an interpreter was started with.";
     ScriptPackage: Text, "Package that owns the script.";
+    ReadsCommands: Bool, "A shell or interpreter that was given neither code nor a script: it does what arrives on 0.";
+    InlineCode: Text, "Code given to a shell or interpreter as an argument: sh -c, python -c, perl -e.";
     FirstSeen: Bool, "This parent never started this executable on this host before, and the host has been learned.";
     InPackageTransaction: Bool, "A descendant of a running package manager.";
     PackageTransaction: Text, "The package manager above it: apt, dpkg, rpm, dnf, apk, pip, npm.";
@@ -121,6 +123,9 @@ fields! {
     ParentKind: Text, "As ImageKind, of the parent.";
     AncestorImages: List, "Executables from the parent to the root.";
     AncestorNames: List, "comm of the same.";
+    StarterImage: Text, "Executable of the nearest ancestor that is no shell.";
+    StarterKind: Text, "As ImageKind, of that ancestor.";
+    StarterTrueName: Text, "As ImageTrueName, of that ancestor.";
     ServiceRole: Text, "What the nearest listening ancestor serves: web, database, ssh, mail, cron, container, other; absent: none listens.";
     ServiceImage: Text, "Executable of that ancestor.";
     ServicePort: Integer, "A port that it listens on.";
@@ -142,6 +147,8 @@ fields! {
     RelayImage: Text, "Executable of the process in between.";
     RelayPeerAddress: Text, "Other end of its socket.";
     SocketWasAccepted: Bool, "The socket on 0 came from a listening one.";
+    StdinWriters: List, "True names of the programs that write into the pipe on 0; known to whichever end starts last.";
+    StdoutReaders: List, "True names of the programs that read from the pipe on 1; known to whichever end starts last.";
     RedirectedDescriptor: Integer, "Of a redirection: 0, 1 or 2.";
     // Rights.
     PreviousUserId: Integer, "Effective uid before.";
@@ -161,6 +168,8 @@ fields! {
     SourcePort: Integer, "Own port.";
     Protocol: Text, "tcp, udp, icmp, raw, packet.";
     Initiated: Bool, "This host called; false: it was called.";
+    IsListener: Bool, "Began to listen on SourcePort.";
+    DestinationFirstSeen: Bool, "This executable never called this address before (a listener: never listened on this port), and the host has been learned.";
     QueryName: Text, "Name asked for.";
     QueryType: Integer, "Type of the record asked for.";
     QueryEntropy: Integer, "Shannon entropy of the name's longest label, hundredths of a bit.";
@@ -168,15 +177,17 @@ fields! {
     // Files.
     TargetFilename: Text, "The file.";
     SourceFilename: Text, "Of a rename or link: where it was.";
-    FileOperation: Text, "create, write, truncate, delete, rename, link, symlink, mode, owner, attribute, flags, times.";
+    FileOperation: Text, "create, write, truncate, read (only of what TargetKind calls secret, private_key, history), delete, rename, link, symlink, mode, owner, attribute, flags, times.";
     TargetPackage: Text, "Package that owns the file.";
-    TargetKind: Text, "What the file is for: account, login_key, sudo, pam, cron, systemd, init, profile, loader, ssh_config, log, history, binary, shell_binary, web, kernel, agent, other.";
+    TargetKind: Text, "What the file is for: account (passwd, group), secret (shadow, credential files of programs), private_key, login_key, sudo, pam, cron, systemd, init, profile, loader (ld.so.preload, ld.so.conf), ssh_config, trust (certificate authorities), resolver (hosts, resolv.conf, nsswitch), audit (configuration of logging and auditing), log, history, binary, shell_binary, web, kernel (sysctl, modules, core_pattern, release_agent), agent, other.";
     TargetMode: Integer, "Permission bits after.";
+    TargetOwnerId: Integer, "Uid of the owner after.";
+    TargetSize: Integer, "Bytes after.";
     AddsSetuid: Bool, "Set the SUID or SGID bit on an executable.";
     AddsCapability: Bool, "Wrote security.capability.";
     TargetInTemporary: Bool, "As ImageInTemporary.";
     ContentDiff: Text, "Lines removed and added, text files only.";
-    TimesMovedBack: Bool, "The modification time was set into the past.";
+    TimesMovedBack: Bool, "The modification or access time was set into the past by hand.";
     // Other processes and the kernel.
     TargetProcessId: Integer, "The process reached into.";
     TargetImage: Text, "Its executable.";
@@ -190,9 +201,20 @@ fields! {
     MountTarget: Text, "Where.";
     NamespaceFlags: List, "CLONE_NEWUSER, ...";
     NewName: Text, "Of a rename of a process.";
-    StateCheck: Text, "Of a state event: hidden_process, hidden_port, hidden_module, hidden_file, preload, foreign_bpf, proc_mount, new_account, account_reactivated, key_added, autostart_added, autostart_changed, cpu_load, ...";
+    StateCheck: Text, "Of a state event: hidden_process, hidden_port, hidden_module, hidden_file, preload, foreign_bpf, proc_mount, deleted_executable, setuid_added, account_added, account_changed, account_reactivated, account_password_set, group_changed, key_added, autostart_added, autostart_changed, file_changed, cpu_load, agent_stopped, sensor_lost.";
     StateSubject: Text, "What the sweep found.";
     StateDetail: Text, "In one sentence, English.";
+    AccountUserId: Integer, "Of an account: its uid.";
+    AccountGroups: List, "Names of its groups, the primary one first.";
+    AccountHome: Text, "Its home directory.";
+    AccountShell: Text, "Its log-in shell.";
+    AccountCanLogin: Bool, "It has a shell that lets in, and a password or a key.";
+    AccountIsSystem: Bool, "Its uid lies in the range of system accounts.";
+    AccountSharesId: Bool, "Another account has the same uid.";
+    StartsCommand: Text, "Of an auto-start entry: the command line.";
+    StartsImage: Text, "The program that it starts.";
+    StartsPackage: Text, "Package that owns the program.";
+    StartsInTemporary: Bool, "The program lies where everybody may write.";
     CpuPercent: Integer, "Share of one core over StateSeconds.";
     StateSeconds: Integer, "How long it lasted.";
     EventCount: Integer, "Of a correlation: how many events met.";

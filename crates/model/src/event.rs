@@ -272,6 +272,11 @@ pub enum FileChange {
         created: bool,
         truncated: bool,
     },
+    /// A file that holds secrets (password hashes, private keys, shell histories, credential files
+    /// of programs) was opened for reading; other reads are not observed.
+    OpenRead {
+        path: String,
+    },
     /// Closed after writing, with the content in place.
     Written {
         path: String,
@@ -310,6 +315,8 @@ pub enum FileChange {
     /// Times were set by hand.
     Times {
         path: String,
+        /// `None` where that time was left as it was.
         modified: Option<Timestamp>,
+        accessed: Option<Timestamp>,
     },
 }
