@@ -1194,6 +1194,24 @@ export interface components {
             /** @description How many entries all pages have together, where that is known without counting them. */
             total: null | components["schemas"]["Total"];
         };
+        /** @description What differs for the hosts of one group. */
+        GroupPolicy: {
+            /**
+             * @description Rules that are off for this group alone.
+             * @default []
+             */
+            disabled_rules: string[];
+            /**
+             * @description Rules that are on for this group although they are off for all.
+             * @default []
+             */
+            enabled_rules: string[];
+            /**
+             * @description `group_…`.
+             * @default
+             */
+            group: string;
+        };
         GroupRef: {
             id: components["schemas"]["GroupId"];
             /** @example production */
@@ -1492,6 +1510,12 @@ export interface components {
              * @default null
              */
             address: string | null;
+            /**
+             * @description `host_…` it holds on; absent: on every host. The server sorts entries out, agents never
+             *     see one of another host.
+             * @default null
+             */
+            host: string | null;
             /** @default null */
             user: string | null;
         };
@@ -1637,6 +1661,12 @@ export interface components {
              *     }
              */
             detect: components["schemas"]["DetectPolicy"];
+            /**
+             * @description What differs for the hosts of a group. The server applies it and tells each agent only
+             *     the result.
+             * @default []
+             */
+            groups: components["schemas"]["GroupPolicy"][];
             /**
              * @default {
              *       "burst_failures": 5,

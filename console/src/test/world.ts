@@ -514,6 +514,7 @@ const POLICY: PolicyState = {
       dead_man_s: 60,
       refuse_programs: false,
     },
+    groups: [],
   },
 };
 

@@ -8,3 +8,4 @@ pub mod login;
 pub mod place;
 pub mod ports;
 pub mod text;
+pub mod whitelist;

@@ -12,6 +12,45 @@ pub struct Policy {
     pub collect: CollectPolicy,
     pub detect: DetectPolicy,
     pub response: ResponsePolicy,
+    /// What differs for the hosts of a group. The server applies it and tells each agent only
+    /// the result.
+    #[cfg_attr(feature = "schema", schema(max_items = 1_000))]
+    pub groups: Vec<GroupPolicy>,
+}
+
+/// What differs for the hosts of one group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct GroupPolicy {
+    /// `group_…`.
+    #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 64))]
+    pub group: String,
+    /// Rules that are off for this group alone.
+    #[cfg_attr(feature = "schema", schema(max_items = 10_000))]
+    pub disabled_rules: Vec<String>,
+    /// Rules that are on for this group although they are off for all.
+    #[cfg_attr(feature = "schema", schema(max_items = 10_000))]
+    pub enabled_rules: Vec<String>,
+}
+
+impl Policy {
+    /// What the agent of `host` in `group` obeys: only its own exceptions, merged.
+    pub fn of_host(&self, host: &str, group: &str) -> Self {
+        let mut own = self.clone();
+        own.login.whitelist.retain(|it| it.host.as_deref().is_none_or(|it| it == host));
+        for entry in &mut own.login.whitelist {
+            entry.host = None;
+        }
+        for it in std::mem::take(&mut own.groups).iter().filter(|it| it.group == group) {
+            let rules = &mut own.detect.disabled_rules;
+            rules.retain(|rule| !it.enabled_rules.contains(rule));
+            let more = it.disabled_rules.iter().filter(|rule| !rules.contains(rule));
+            let more: Vec<_> = more.cloned().collect();
+            rules.extend(more);
+        }
+        own
+    }
 }
 
 /// When log-in failures and log-ins become alarms. Spans are seconds.
@@ -78,6 +117,11 @@ pub struct LoginWhitelistEntry {
     pub address: Option<String>,
     #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 256))]
     pub user: Option<String>,
+    /// `host_…` it holds on; absent: on every host. The server sorts entries out, agents never
+    /// see one of another host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 64))]
+    pub host: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,6 +247,42 @@ impl Default for ResponsePolicy {
             per_hour_max: 60,
             dead_man_s: 60,
             refuse_programs: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_told_what_holds_for_it() {
+        let entry = |user: &str, host: Option<&str>| LoginWhitelistEntry {
+            user: Some(user.to_owned()),
+            host: host.map(str::to_owned),
+            ..LoginWhitelistEntry::default()
+        };
+        let rules = |them: &[&str]| them.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
+        let mut policy = Policy::default();
+        policy.login.whitelist =
+            vec![entry("all", None), entry("one", Some("host_1")), entry("two", Some("host_2"))];
+        policy.detect.disabled_rules = rules(&["A", "B"]);
+        policy.groups = vec![GroupPolicy {
+            group: "group_1".to_owned(),
+            disabled_rules: rules(&["B", "C"]),
+            enabled_rules: rules(&["A"]),
+        }];
+        for (host, group, users, off) in [
+            ("host_1", "group_1", vec!["all", "one"], vec!["B", "C"]),
+            ("host_2", "group_2", vec!["all", "two"], vec!["A", "B"]),
+            ("host_3", "group_2", vec!["all"], vec!["A", "B"]),
+        ] {
+            let own = policy.of_host(host, group);
+            let named: Vec<_> = own.login.whitelist.iter().map(|it| it.user.as_deref()).collect();
+            assert_eq!(named, users.into_iter().map(Some).collect::<Vec<_>>(), "{host}");
+            assert!(own.login.whitelist.iter().all(|it| it.host.is_none()), "{host}");
+            assert_eq!(own.detect.disabled_rules, off, "{host}");
+            assert_eq!(own.groups, [], "{host}");
         }
     }
 }

@@ -171,6 +171,7 @@ fn whitelisted_log_ins_raise_nothing() {
     let entry = |address: Option<&str>, user: Option<&str>| LoginWhitelistEntry {
         address: address.map(str::to_owned),
         user: user.map(str::to_owned),
+        host: None,
     };
     for (whitelist, quiet) in [
         (vec![entry(Some("203.0.113.0/24"), None)], true),

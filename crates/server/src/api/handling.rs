@@ -139,7 +139,11 @@ fn whitelist_entry(finding: &FindingDetail) -> Option<LoginWhitelistEntry> {
     let filled = |it: &String| !it.is_empty();
     let address = param("source").or(seen_address).filter(filled);
     let user = param("user").or(seen_user).filter(filled).filter(|_| accounts <= 1);
-    (address.is_some() || user.is_some()).then_some(LoginWhitelistEntry { address, user })
+    (address.is_some() || user.is_some()).then_some(LoginWhitelistEntry {
+        address,
+        user,
+        host: None,
+    })
 }
 
 /// A rule may offer an action before the server can carry it out.

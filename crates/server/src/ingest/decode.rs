@@ -146,7 +146,8 @@ fn understand(message: wire::Record) -> Result<Record, String> {
         })),
         record::Record::ResponseReport(_)
         | record::Record::IsolatedFile(_)
-        | record::Record::BlockedAddress(_) => {
+        | record::Record::BlockedAddress(_)
+        | record::Record::WhitelistHits(_) => {
             Err("this server keeps no responses of agents".to_owned())
         }
     }
