@@ -1,3 +1,143 @@
 //! Sees what the kernel tells of: the only crate that may need unsafe code.
+//!
+//! [`Sensor::open`] takes the best source this kernel offers (a [`Tier`]) and every tier hands
+//! out the same [`model::event::Event`]s; what a tier cannot know it leaves out and says so in
+//! its [`Health`].
 
+mod clock;
+mod connector;
+mod health;
+mod polling;
 pub mod processes;
+pub mod procfs;
+
+use std::time::Duration;
+
+use model::event::Event;
+
+pub use health::{Cause, Health, Loss, Missing, Tier};
+
+/// What to look at, beyond what is always looked at.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Room for events between kernel and reader; a power of two.
+    pub ring_bytes: u32,
+    /// Directories and files whose changes are told: absolute, without a `/` at the end.
+    pub watched_prefixes: Vec<String>,
+    /// Processes to which every signal is told: the agent's own.
+    pub protected_pids: Vec<u32>,
+    /// How often the polling tier looks, and how often paths of `watched_prefixes` that did
+    /// not exist are looked for again.
+    pub sweep: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let watched =
+            ["/etc", "/root", "/boot", "/usr", "/var/spool/cron", "/proc/sys", "/sys/kernel"];
+        Self {
+            ring_bytes: 8 * 1024 * 1024,
+            watched_prefixes: watched.map(str::to_owned).to_vec(),
+            protected_pids: vec![std::process::id()],
+            sweep: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Why a sensor could not be opened or stopped telling.
+#[derive(Debug, thiserror::Error)]
+pub enum SensorError {
+    #[error(transparent)]
+    Connector(#[from] processes::ProcessEventsError),
+    #[error("/proc cannot be read")]
+    Procfs(#[source] std::io::Error),
+    #[error("the {0} tier is not available here: {1}")]
+    Unavailable(Tier, String),
+}
+
+/// One open source of kernel events.
+#[derive(Debug)]
+pub struct Sensor {
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Connector(connector::Connector),
+    Polling(polling::Polling),
+}
+
+impl Sensor {
+    /// The best tier that opens. Why better ones did not is in [`Health::missing`].
+    pub fn open(config: &Config) -> Result<Self, SensorError> {
+        let mut refused = Vec::new();
+        for tier in [Tier::Ebpf, Tier::Audit, Tier::Connector] {
+            match Self::open_tier(tier, config) {
+                Ok(mut sensor) => {
+                    sensor.note(refused);
+                    return Ok(sensor);
+                }
+                Err(error) => refused.push(Missing::new(tier.name(), &chain(&error))),
+            }
+        }
+        let mut sensor = Self::open_tier(Tier::Polling, config)?;
+        sensor.note(refused);
+        Ok(sensor)
+    }
+
+    /// This tier and no other.
+    pub fn open_tier(tier: Tier, config: &Config) -> Result<Self, SensorError> {
+        let source = match tier {
+            Tier::Ebpf | Tier::Audit => {
+                let why = "this build does not carry it".to_owned();
+                return Err(SensorError::Unavailable(tier, why));
+            }
+            Tier::Connector => Source::Connector(connector::Connector::open()?),
+            Tier::Polling => Source::Polling(polling::Polling::open(config)?),
+        };
+        Ok(Self { source })
+    }
+
+    /// Waits up to `timeout` for something to happen and hands every event to `sink` in the
+    /// order of the kernel. Returns how many there were.
+    pub fn poll(
+        &mut self,
+        timeout: Duration,
+        sink: &mut dyn FnMut(Event),
+    ) -> Result<usize, SensorError> {
+        match &mut self.source {
+            Source::Connector(it) => it.poll(timeout, sink),
+            Source::Polling(it) => it.poll(timeout, sink),
+        }
+    }
+
+    /// What this sensor sees, what it cannot see and what it lost.
+    pub fn health(&self) -> Health {
+        match &self.source {
+            Source::Connector(it) => it.health(),
+            Source::Polling(it) => it.health(),
+        }
+    }
+
+    fn note(&mut self, refused: Vec<Missing>) {
+        match &mut self.source {
+            Source::Connector(it) => it.missing.extend(refused),
+            Source::Polling(it) => it.missing.extend(refused),
+        }
+    }
+}
+
+/// An error with its causes, as one sentence.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

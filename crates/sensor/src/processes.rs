@@ -24,6 +24,7 @@ const MESSAGE_BYTES_MAX: usize = 4096;
 /// Events handed over at once.
 const BATCH_MAX: usize = 1024;
 
+const FORK: u32 = 0x0000_0001;
 const EXEC: u32 = 0x0000_0002;
 const UID: u32 = 0x0000_0004;
 const EXIT: u32 = 0x8000_0000;
@@ -44,8 +45,15 @@ pub enum ProcessEventsError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     Started,
-    Ended,
+    /// `status` as `wait` tells it.
+    Ended {
+        status: i32,
+    },
     ChangedUser,
+    /// The process made another one.
+    Forked {
+        child: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +88,7 @@ impl ProcessEvents {
         let send = |body: &[u32]| socket.send_to(&request(body), &kernel, 0);
         send(&[LISTEN]).map_err(ProcessEventsError::Denied)?;
         // Kernels from 6.6 on can leave out what is not wanted; older ones ignore this length.
-        send(&[LISTEN, EXEC | UID | EXIT]).map_err(ProcessEventsError::Denied)?;
+        send(&[LISTEN, FORK | EXEC | UID | EXIT]).map_err(ProcessEventsError::Denied)?;
         let events = Self { socket };
         events.is_answered()?;
         Ok(events)
@@ -169,14 +177,21 @@ fn event(message: &[u8]) -> Option<ProcessEvent> {
         return None;
     }
     let event = connector.get(CONNECTOR_HEADER_BYTES..)?;
+    let field = |number: usize| word(event, EVENT_HEADER_BYTES + number * 4);
+    let (thread, process) = (field(0)?, field(1)?);
     let change = match word(event, 0)? {
         EXEC => Change::Started,
-        EXIT => Change::Ended,
+        EXIT => Change::Ended { status: field(2)? as i32 },
         UID => Change::ChangedUser,
+        // Any thread may make a process; the child is a process if its two numbers agree.
+        FORK if field(2)? == field(3)? => {
+            return Some(ProcessEvent {
+                change: Change::Forked { child: field(2)? },
+                pid: process,
+            });
+        }
         _ => return None,
     };
-    let (thread, process) =
-        (word(event, EVENT_HEADER_BYTES)?, word(event, EVENT_HEADER_BYTES + 4)?);
     (thread == process).then_some(ProcessEvent { change, pid: process })
 }
 

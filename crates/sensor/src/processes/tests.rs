@@ -22,19 +22,24 @@ fn a_child_is_seen_from_start_to_end() {
     while seen.len() < 2 && Instant::now() < end {
         events.wait(Duration::from_millis(100)).unwrap();
         let batch = events.take().unwrap();
-        seen.extend(batch.events.into_iter().filter(|it| it.pid == pid).map(|it| it.change));
+        let own = batch.events.into_iter().filter(|it| it.pid == pid);
+        // The child's own life; its threads and children are none of ours.
+        seen.extend(own.map(|it| it.change).filter(|it| !matches!(it, Change::Forked { .. })));
     }
-    assert_eq!(seen, [Change::Started, Change::Ended]);
+    assert_eq!(seen, [Change::Started, Change::Ended { status: 0 }]);
 }
 
 #[test]
 fn what_is_no_event_is_left_out() {
     let mut exec = request(&[EXEC, 0, 0, 0, 41, 41]);
     let thread = request(&[EXEC, 0, 0, 0, 42, 41]);
-    let fork = request(&[1, 0, 0, 0, 43, 43]);
+    let thread_made = request(&[FORK, 0, 0, 0, 43, 43, 45, 43]);
+    let fork = request(&[FORK, 0, 0, 0, 43, 43, 44, 44]);
     let started = ProcessEvent { change: Change::Started, pid: 41 };
     assert_eq!(parse(&exec), [started]);
-    assert_eq!(parse(&[thread, fork, exec.clone()].concat()), [started]);
+    assert_eq!(parse(&[thread, thread_made, exec.clone()].concat()), [started]);
+    let forked = ProcessEvent { change: Change::Forked { child: 44 }, pid: 43 };
+    assert_eq!(parse(&fork), [forked]);
     for cut in 0..exec.len() {
         assert_eq!(parse(&exec[..cut]), []);
     }
