@@ -877,6 +877,11 @@ export interface components {
              */
             fast_s: number;
             /**
+             * @description Text logs of log-ins beyond those where distributions put them.
+             * @default []
+             */
+            logs: components["schemas"]["FollowedLog"][];
+            /**
              * Format: int32
              * @default 3600
              */
@@ -1167,6 +1172,12 @@ export interface components {
             next: string | null;
             /** @description How many entries all pages have together, where that is known without counting them. */
             total: null | components["schemas"]["Total"];
+        };
+        /** @description A text log that agents follow. */
+        FollowedLog: {
+            /** @description How its lines are laid out: `syslog`, `vsftpd`, `mysql` or `postgresql`. */
+            format: string;
+            path: string;
         };
         /** @description A set of hosts that share policies. */
         Group: {
@@ -1649,7 +1660,8 @@ export interface components {
             /**
              * @default {
              *       "fast_s": 60,
-             *       "slow_s": 3600
+             *       "slow_s": 3600,
+             *       "logs": []
              *     }
              */
             collect: components["schemas"]["CollectPolicy"];

@@ -501,7 +501,7 @@ const POLICY: PolicyState = {
       common_addresses: ["10.0.0.0/8"],
     },
     ports: { ignored: [{ protocol: "tcp", port: 6379 }] },
-    collect: { fast_s: 60, slow_s: 3600 },
+    collect: { fast_s: 60, slow_s: 3600, logs: [] },
     detect: { disabled_rules: [], watched_paths: [], whitelist: [] },
     response: {
       block: false,

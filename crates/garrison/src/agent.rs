@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::process;
 
 /// Country of an address; see `build.rs` for its source.
-static COUNTRIES: &[u8] = include!(concat!(env!("OUT_DIR"), "/countries.rs"));
+pub(crate) static COUNTRIES: &[u8] = include!(concat!(env!("OUT_DIR"), "/countries.rs"));
 
 const STATE_DIR: &str = "/var/lib/garrison/agent";
 const TOKEN_BYTES_MAX: u64 = 16 * 1024;

@@ -9,7 +9,9 @@ use std::process::ExitCode;
 mod assets;
 mod host;
 mod idle;
+mod login;
 mod spool;
+mod store;
 mod up;
 
 #[derive(Debug, clap::Subcommand)]
@@ -24,6 +26,21 @@ pub(crate) enum Args {
         #[arg(long, default_value_t = 300)]
         seconds: u64,
     },
+    /// How well and how fast log-in attacks are found, beside fail2ban-regex on the same lines.
+    Login {
+        /// Lines of the log that is made.
+        #[arg(long, default_value_t = 200_000)]
+        lines: u64,
+        #[arg(long, default_value_t = 20_260_310)]
+        seed: u64,
+    },
+    /// How fast the server's store takes alarms and answers every page of a full fleet.
+    Store {
+        #[arg(long, default_value_t = 10_000)]
+        hosts: u64,
+        #[arg(long, default_value_t = 1_000_000)]
+        alarms: u64,
+    },
     /// What the agent's spool makes durable, and how soon it is back after a crash.
     Spool,
 }
@@ -33,6 +50,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Args::Up => up::run()?,
         Args::Assets => assets::run()?,
         Args::Idle { seconds } => idle::run(*seconds)?,
+        Args::Login { lines, seed } => login::run(*lines, *seed)?,
+        Args::Store { hosts, alarms } => store::run(*hosts, *alarms)?,
         Args::Spool => spool::run()?,
     };
     Ok(if print(&bars) { ExitCode::SUCCESS } else { ExitCode::from(crate::EXIT_FINDINGS) })

@@ -17,6 +17,8 @@ use model::finding::{Severity, Text};
 use model::policy::Policy;
 use model::time::Timestamp;
 
+mod logins;
+
 use crate::report::terminal::Style;
 use crate::report::{self, HostSummary, Item, ItemState, Language, Report, html, sarif, terminal};
 
@@ -45,6 +47,14 @@ pub(crate) struct Args {
 enum Only {
     /// Accounts, ports, processes, software, start-up items, web sites, ... and their risks.
     Asset,
+    /// Attacks that the logs of log-ins tell of.
+    Alarm,
+}
+
+impl Args {
+    fn examines(&self, what: Only) -> bool {
+        self.only.is_empty() || self.only.contains(&what)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -66,13 +76,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut inspector = Inspector::new(root);
     let now = now();
     let mut report = empty(args, inspector.root(), now);
-    // `--only` has one word so far, and it is also what is examined without it.
-    for (done, collector) in collect::ALL.iter().enumerate() {
-        progress(done, collector);
+    let collectors = if args.examines(Only::Asset) { collect::ALL } else { &[] };
+    let steps = collectors.len() + usize::from(args.examines(Only::Alarm));
+    for (done, collector) in collectors.iter().enumerate() {
+        progress((done, steps), collector.spec.title.0);
         examine(&mut report, collector, &mut inspector, now);
     }
-    clear_progress();
     judge(&mut report, &catalogue, now)?;
+    if args.examines(Only::Alarm) {
+        progress((collectors.len(), steps), logins::TITLE.0);
+        logins::examine(&mut report, &args.root, &catalogue, now)?;
+    }
+    clear_progress();
     report.sort();
     report.took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     write(args, &report)?;
@@ -150,11 +165,10 @@ fn judge(report: &mut Report, catalogue: &Catalogue, now: Timestamp) -> anyhow::
 }
 
 /// One line on standard error while a person watches, none in a pipe.
-fn progress(done: usize, collector: &Collector) {
+fn progress((done, total): (usize, usize), title: &str) {
     if std::io::stderr().is_terminal() {
-        let total = collect::ALL.len();
         let bar = format!("{}{}", "█".repeat(done), "░".repeat(total - done));
-        let _ = write!(std::io::stderr(), "\r\x1b[K{bar} {}", collector.spec.title.0);
+        let _ = write!(std::io::stderr(), "\r\x1b[K{bar} {title}");
     }
 }
 

@@ -151,11 +151,25 @@ pub struct CollectPolicy {
     pub fast_s: u32,
     #[cfg_attr(feature = "schema", schema(minimum = 60, maximum = 604_800))]
     pub slow_s: u32,
+    /// Text logs of log-ins beyond those where distributions put them.
+    #[cfg_attr(feature = "schema", schema(max_items = 16))]
+    pub logs: Vec<FollowedLog>,
+}
+
+/// A text log that agents follow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct FollowedLog {
+    /// How its lines are laid out: `syslog`, `vsftpd`, `mysql` or `postgresql`.
+    #[cfg_attr(feature = "schema", schema(pattern = "^(syslog|vsftpd|mysql|postgresql)$"))]
+    pub format: String,
+    #[cfg_attr(feature = "schema", schema(pattern = "^/[^\\x00]*$", max_length = 4_096))]
+    pub path: String,
 }
 
 impl Default for CollectPolicy {
     fn default() -> Self {
-        Self { fast_s: 60, slow_s: 3600 }
+        Self { fast_s: 60, slow_s: 3600, logs: Vec::new() }
     }
 }
 

@@ -20,6 +20,7 @@ pub mod software;
 pub mod users;
 pub mod walk;
 pub mod web;
+pub mod web_framework;
 
 use std::cell::OnceCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -46,6 +47,7 @@ pub static ALL: &[&Collector] = &[
     &software::COLLECTOR,
     &web::SITES,
     &web::DIRECTORIES,
+    &web_framework::COLLECTOR,
     &service::DATABASES,
     &service::MIDDLEWARE,
     &container::COLLECTOR,

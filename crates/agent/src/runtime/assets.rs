@@ -14,11 +14,13 @@ use model::time::Timestamp;
 use model::wire::record::Record as Body;
 use model::wire::{AssetDigest, CapabilityState, ItemState, Record, ScanItem, ScanProgress};
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 
 use crate::collect::changes::ListenerWatch;
 use crate::collect::{self, Cadence, Collected, Collector};
 use crate::history::{Observation, Tables};
 use crate::inspect::{self, Inspector, thread_cpu};
+use crate::runtime::logins::Order;
 use crate::runtime::reporter::Reporter;
 use crate::schedule::Schedule;
 use crate::spool::{Lane, Spool};
@@ -82,6 +84,7 @@ pub(super) struct AssetWorker {
     scans: VecDeque<Scan>,
     listeners: Option<ListenerWatch>,
     listeners_at: Timestamp,
+    accounts: Option<mpsc::Sender<Order>>,
     clock: fn() -> Timestamp,
 }
 
@@ -119,8 +122,14 @@ impl AssetWorker {
             scans: VecDeque::new(),
             listeners: ListenerWatch::open().ok(),
             listeners_at: now,
+            accounts: None,
             clock,
         }
+    }
+
+    /// Tells the thread that decides about log-ins which accounts should let nobody in.
+    pub(super) fn telling_accounts(self, logins: mpsc::Sender<Order>) -> Self {
+        Self { accounts: Some(logins), ..self }
     }
 
     /// Works until told to stop or until nobody can tell it anything any more.
@@ -223,6 +232,11 @@ impl AssetWorker {
             findings: 0,
             reason: skipped.first().cloned().unwrap_or_default(),
         };
+        if let Some(logins) = self.accounts.as_ref().filter(|_| kind == "account") {
+            let names = engine::login::disabled_accounts(&rows, began);
+            // The thread that listens ends after this one.
+            let _ = logins.blocking_send(Order::DisabledAccounts(names));
+        }
         let look = Look {
             kind,
             key: collector.spec.key,

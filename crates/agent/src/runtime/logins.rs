@@ -1,5 +1,6 @@
 //! The thread that decides about log-ins: attempts in, alarms and log-in history out.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ const PENDING_MAX: usize = 10_000;
 #[derive(Debug)]
 pub(super) enum Order {
     Policy(LoginPolicy),
+    /// The accounts that nobody should be able to sign in to.
+    DisabledAccounts(BTreeSet<String>),
 }
 
 pub(super) struct LoginWorker {
@@ -140,6 +143,7 @@ impl LoginWorker {
                     tracing::warn!(address = wrong, "an address of the policy is none");
                 }
             }
+            Order::DisabledAccounts(names) => self.correlator.set_disabled_accounts(names),
         }
     }
 

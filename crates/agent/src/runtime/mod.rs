@@ -7,9 +7,9 @@ mod processes;
 mod reporter;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,7 +18,7 @@ use engine::content::{Catalogue, ContentError};
 use engine::login::lines::Format;
 use engine::place::Places;
 use model::asset::TableSpec;
-use model::policy::Policy;
+use model::policy::{CollectPolicy, Policy};
 use model::time::Timestamp;
 use model::wire::{self, CapabilityState, Hello, Task, TaskUpdate, task};
 use tokio::sync::{mpsc, watch};
@@ -30,7 +30,7 @@ use crate::inspect::Inspector;
 use crate::link::{self, Channels, Inbound, LinkError, LinkState};
 use crate::spool::{self, Spool, SpoolError};
 use crate::state;
-use crate::watch as logs;
+use crate::watch::{self as logs, AskedLogs};
 use assets::{AssetWorker, Input};
 use logins::{LoginWorker, Order};
 use reporter::Reporter;
@@ -90,9 +90,14 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Runt
         .and_then(|it| serde_json::from_slice(&it).ok())
         .unwrap_or_default();
     let reporter = Reporter::new(hello(&root, kept.version), spool.clone());
-    let (assets, assets_thread) =
-        start_assets(root, &catalogue, &kept.policy, &config, spool.clone(), reporter.clone())?;
     let logins = start_logins(&catalogue, &kept.policy, &config, spool.clone(), reporter.clone())?;
+    let (assets, assets_thread) = start_assets(
+        Inspected { root, accounts: logins.orders.clone() },
+        &catalogue,
+        &kept.policy,
+        &config,
+        (spool.clone(), reporter.clone()),
+    )?;
     let processes_stop = Arc::new(AtomicBool::new(false));
     let processes = processes::start(assets.clone(), reporter.clone(), Arc::clone(&processes_stop))
         .map_err(RuntimeError::Thread)?;
@@ -101,6 +106,7 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Runt
     let dispatcher = Dispatcher {
         assets,
         logins: logins.orders.clone(),
+        logs: Arc::clone(&logins.followers.asked),
         outbox,
         reporter: reporter.clone(),
         spool: spool.clone(),
@@ -134,19 +140,30 @@ fn hello(root: &HostRoot, policy_version: u64) -> Hello {
     }
 }
 
-fn start_assets(
+/// What is read, and who is told of its accounts.
+struct Inspected {
     root: HostRoot,
+    accounts: mpsc::Sender<Order>,
+}
+
+fn start_assets(
+    host: Inspected,
     catalogue: &Catalogue,
     policy: &Policy,
     config: &Config,
-    spool: Spool,
-    reporter: Reporter,
+    (spool, reporter): (Spool, Reporter),
 ) -> Result<(SyncSender<Input>, JoinHandle<()>), RuntimeError> {
     let (sender, inputs) = sync_channel(ORDERS_WAITING_MAX);
     let risks = AssetRisks::new(catalogue).map_err(RuntimeError::Content)?;
     let open = config.state_dir.join("open_risks.json");
-    let worker =
-        AssetWorker::new((Inspector::new(root), spool, reporter), risks, policy.clone(), open, now);
+    let worker = AssetWorker::new(
+        (Inspector::new(host.root), spool, reporter),
+        risks,
+        policy.clone(),
+        open,
+        now,
+    )
+    .telling_accounts(host.accounts);
     let thread = std::thread::Builder::new()
         .name("assets".to_owned())
         .spawn(move || worker.run(&inputs))
@@ -208,7 +225,18 @@ fn start_logins(
         .spawn(move || runtime.block_on(worker.run(events, ordered)))
         .map_err(RuntimeError::Thread)?;
     let followers = logs::start(watched, sender).map_err(RuntimeError::Thread)?;
+    follow(&followers.asked, &policy.collect);
     Ok(Logins { orders, followers, thread })
+}
+
+/// Has the logs of a policy followed; the server lets no other format through.
+fn follow(asked: &AskedLogs, policy: &CollectPolicy) {
+    let logs = policy
+        .logs
+        .iter()
+        .filter_map(|it| Some((it.format.parse().ok()?, PathBuf::from(&it.path))))
+        .collect();
+    *asked.lock().unwrap_or_else(PoisonError::into_inner) = logs;
 }
 
 fn join(thread: JoinHandle<()>, name: &str) {
@@ -221,6 +249,7 @@ fn join(thread: JoinHandle<()>, name: &str) {
 struct Dispatcher {
     assets: SyncSender<Input>,
     logins: mpsc::Sender<Order>,
+    logs: AskedLogs,
     outbox: mpsc::Sender<TaskUpdate>,
     reporter: Reporter,
     spool: Spool,
@@ -290,6 +319,7 @@ impl Dispatcher {
             tracing::error!(%error, "the policy could not be kept");
         }
         self.reporter.set_policy_version(kept.version);
+        follow(&self.logs, &kept.policy.collect);
         let _ = self.logins.send(Order::Policy(kept.policy.login.clone())).await;
         self.assets(Input::Policy(Box::new(kept.policy)));
     }

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -84,10 +84,15 @@ pub enum WatchEvent {
     Capabilities(Vec<Capability>),
 }
 
+/// Text logs that were asked for while running.
+pub type AskedLogs = Arc<Mutex<Vec<(Format, PathBuf)>>>;
+
 /// Ends the following when dropped or stopped.
 #[derive(Debug)]
 pub struct WatchHandle {
     stop: Arc<AtomicBool>,
+    /// Takes effect at the next look for logs.
+    pub asked: AskedLogs,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -95,6 +100,7 @@ pub struct WatchHandle {
 #[derive(Debug)]
 pub struct Watcher {
     config: WatchConfig,
+    asked: AskedLogs,
     journals: Journals,
     logs: Vec<Log>,
     books: Vec<utmp::Follower>,
@@ -111,6 +117,8 @@ struct Log {
     format: Format,
     follower: text::Follower,
     lines: lines::Reader,
+    /// Only because it was asked for while running.
+    asked: bool,
     fault: Option<String>,
 }
 
@@ -127,8 +135,11 @@ struct Kept {
 pub fn start(config: WatchConfig, tx: Sender<WatchEvent>) -> std::io::Result<WatchHandle> {
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
+    let asked = AskedLogs::default();
+    let wanted = Arc::clone(&asked);
     let thread = std::thread::Builder::new().name("watch".to_owned()).spawn(move || {
         let mut watcher = Watcher::new(config);
+        watcher.asked = wanted;
         let mut kept_at = now();
         while !stopped.load(Ordering::Relaxed) {
             let clock = Clock { now: now(), utc_offset_s: utc_offset_s() };
@@ -149,7 +160,47 @@ pub fn start(config: WatchConfig, tx: Sender<WatchEvent>) -> std::io::Result<Wat
         }
         watcher.keep();
     })?;
-    Ok(WatchHandle { stop, thread: Some(thread) })
+    Ok(WatchHandle { stop, asked, thread: Some(thread) })
+}
+
+/// What the logs of a host tell when they are read once.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// Oldest first.
+    pub attempts: Vec<Attempt>,
+    /// Where they were looked for, and what could not be read.
+    pub sources: Vec<Capability>,
+    /// One sentence each.
+    pub skipped: Vec<String>,
+}
+
+/// Looks of [`past`] at most; each takes what a log has grown by as well.
+const PAST_POLLS_MAX: usize = 1_000;
+
+/// Reads once what a follower would begin with: the end of each log, the newest entries of the
+/// journal, and the books of log-ins.
+pub fn past(root: HostRoot, clock: Clock) -> Past {
+    let mut watcher = Watcher::new(WatchConfig { root, state_file: None, logs: Vec::new() });
+    let mut past = Past::default();
+    for _ in 0..PAST_POLLS_MAX {
+        let (events, more) = watcher.poll(clock);
+        for event in events {
+            match event {
+                WatchEvent::Attempt { attempt, .. } => past.attempts.push(attempt),
+                WatchEvent::Skipped { source, count } => {
+                    past.skipped.push(format!("{source}: {count} lines could not be understood"));
+                }
+                WatchEvent::Capabilities(sources) => past.sources = sources,
+            }
+        }
+        if !more {
+            break;
+        }
+    }
+    let unread = past.sources.iter().filter(|it| it.state() != CapabilityState::Active);
+    past.skipped.extend(unread.map(|it| format!("{}: {}", it.id, it.reason)));
+    past.attempts.sort_by_key(|it| it.at);
+    past
 }
 
 impl WatchHandle {
@@ -192,6 +243,7 @@ impl Watcher {
             resumed,
             looked_at: None,
             told: Vec::new(),
+            asked: AskedLogs::default(),
             config,
         }
     }
@@ -267,8 +319,15 @@ impl Watcher {
         }
     }
 
-    /// Begins to follow logs that are there now.
+    /// Begins to follow logs that are there now, and leaves those that are not asked for any more.
     fn find_logs(&mut self) {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_asked = |path: &Path| asked.iter().any(|(_, it)| it == path);
+        for log in self.logs.extract_if(.., |it| it.asked && !is_asked(it.follower.path())) {
+            if let Some(position) = log.follower.position() {
+                self.kept.logs.insert(log.follower.path().to_owned(), position);
+            }
+        }
         let root = &self.config.root;
         let mut found: Vec<(Format, PathBuf)> = self.config.logs.clone();
         for (format, place) in KNOWN {
@@ -289,7 +348,9 @@ impl Watcher {
                 found.push((format, path.into()));
             }
         }
-        for (format, path) in found {
+        let known_by_place = found.len();
+        found.extend(asked);
+        for (index, (format, path)) in found.into_iter().enumerate() {
             let known = self.logs.iter().any(|it| it.follower.path() == path);
             if !known && self.logs.len() < LOGS_MAX {
                 let position = self.kept.logs.get(&path).cloned();
@@ -297,6 +358,7 @@ impl Watcher {
                     format,
                     follower: text::Follower::new(path, position),
                     lines: lines::Reader::new(format),
+                    asked: index >= known_by_place,
                     fault: None,
                 });
             }
@@ -419,7 +481,7 @@ fn now() -> Timestamp {
 }
 
 /// Of the host's time zone now.
-fn utc_offset_s() -> i32 {
+pub fn utc_offset_s() -> i32 {
     let zone = jiff::tz::TimeZone::system();
     zone.to_offset(jiff::Timestamp::now()).seconds()
 }

@@ -91,6 +91,39 @@ fn goes_on_where_it_stopped_and_tells_past_from_present() {
 }
 
 #[test]
+fn follows_what_is_asked_for_while_it_is_asked_for() {
+    let host = Host::new();
+    host.append("var/log/app/login.log", "");
+    let mut watcher = Watcher::new(host.config());
+    let path = PathBuf::from("/var/log/app/login.log");
+    let ask = |logs| *watcher.asked.lock().unwrap() = logs;
+    ask(vec![(Format::Syslog, path)]);
+    let asked = Arc::clone(&watcher.asked);
+    watcher.poll(NOW);
+    host.append("var/log/app/login.log", &failure(1));
+    assert_eq!(attempts(&watcher.poll(NOW).0).len(), 1);
+    asked.lock().unwrap().clear();
+    let later = Clock { now: NOW.now + LOOK_EVERY, ..NOW };
+    watcher.poll(later);
+    host.append("var/log/app/login.log", &failure(2));
+    assert_eq!(attempts(&watcher.poll(later).0), []);
+}
+
+#[test]
+fn the_past_is_read_once() {
+    let host = Host::new();
+    host.append("var/log/auth.log", &failure(2));
+    host.append("var/log/auth.log", &failure(1));
+    let past = past(HostRoot::new(host.folder.path()).unwrap(), NOW);
+    let ports: Vec<_> = past.attempts.iter().map(|it| it.port).collect();
+    assert_eq!(ports, [Some(1), Some(2)]);
+    assert_eq!(past.skipped, Vec::<String>::new());
+    let empty = Host::new();
+    let past = super::past(HostRoot::new(empty.folder.path()).unwrap(), NOW);
+    assert!(past.skipped[0].starts_with("auth_log: "), "{:?}", past.skipped);
+}
+
+#[test]
 fn a_broken_state_file_is_no_obstacle() {
     let host = Host::new();
     host.append("watch.json", "{not json");

@@ -3,11 +3,14 @@
 //! [`lines`] understands what services write, one line at a time. [`correlate`] keeps what
 //! it has seen of sources, accounts and past log-ins within named limits and decides.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
+use model::asset::Row;
 use model::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 mod alarms;
 mod bounded;
@@ -28,6 +31,29 @@ mod tests;
 pub const USER_BYTES_MAX: usize = 128;
 /// Longest part of a log line kept as evidence.
 pub const TEXT_BYTES_MAX: usize = 400;
+
+/// Uids from 1 up to here are those of services, by `SYS_UID_MAX` of login.defs.
+const SERVICE_UID_MAX: i64 = 999;
+
+/// The accounts that should let nobody in, from rows of the `account` table: expired ones, and
+/// those without a shell that belong to a service or have neither password nor key. Accounts
+/// without a shell but with a password or a key are left: they are made for file transfer.
+pub fn disabled_accounts(rows: &[Row], now: Timestamp) -> BTreeSet<String> {
+    let disabled = |row: &&Row| {
+        let text = |name: &str| row.get(name).and_then(Value::as_str);
+        let expired = text("expires_at")
+            .and_then(|it| it.parse::<Timestamp>().ok())
+            .is_some_and(|it| it <= now);
+        let no_shell = row.get("shell_login").and_then(Value::as_bool) == Some(false);
+        let uid = row.get("uid").and_then(Value::as_i64);
+        let is_service = uid.is_some_and(|it| (1..=SERVICE_UID_MAX).contains(&it));
+        let password = matches!(text("password"), Some("set" | "empty") | None);
+        let keys = row.get("ssh_keys").and_then(Value::as_array).is_some_and(|it| !it.is_empty());
+        expired || (no_shell && (is_service || !(password || keys)))
+    };
+    let name = |row: &Row| row.get("name").and_then(Value::as_str).map(str::to_owned);
+    rows.iter().filter(disabled).filter_map(name).collect()
+}
 
 model::words! {
     /// What somebody tried to sign in to.

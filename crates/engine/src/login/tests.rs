@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use model::asset::Row;
 use model::finding::Finding;
 use model::policy::{LoginPolicy, LoginWhitelistEntry};
 use model::time::Timestamp;
@@ -9,6 +10,7 @@ use serde::Deserialize;
 
 use crate::content::{Case, Catalogue};
 use crate::login::correlate::{Correlator, RULES, State};
+use crate::login::disabled_accounts;
 use crate::login::header::{Clock, civil_from_days};
 use crate::login::lines::{Format, Reader};
 use crate::place::Places;
@@ -19,6 +21,9 @@ use crate::text;
 struct Given {
     #[serde(default)]
     policy: LoginPolicy,
+    /// Rows of the account table.
+    #[serde(default)]
+    accounts: Vec<Row>,
     steps: Vec<Step>,
     /// What the findings of the rule must be about.
     #[serde(default)]
@@ -106,6 +111,8 @@ fn every_case_does_what_it_says() {
         for Case { name, fires, given } in &item.cases {
             let given: Given = serde_json::from_value(given.clone()).unwrap();
             let mut host = Host::new(given.policy);
+            let first = given.steps.first().map_or(Timestamp(0), |it| it.at);
+            host.correlator.set_disabled_accounts(disabled_accounts(&given.accounts, first));
             host.run(&given.steps);
             let found = host.of(&item.rule.id);
             let all: Vec<_> = host.found.iter().map(|it| (&it.rule, &it.subject)).collect();

@@ -8,6 +8,8 @@ use super::{ItemState, Language, Report, ReportFinding, evidence_lines, severity
 
 /// Evidence lines shown for one finding; the rest is counted.
 const EVIDENCE_SHOWN_MAX: usize = 4;
+/// Characters shown of one line of evidence.
+const EVIDENCE_CHARS_MAX: usize = 320;
 /// Skipped sentences shown; the rest is counted.
 const SKIPPED_SHOWN_MAX: usize = 8;
 const LABEL_WIDTH: usize = 12;
@@ -100,13 +102,21 @@ fn one(out: &mut String, finding: &ReportFinding, style: Style) {
     label(out, word("do", "建议"), style.language.pick(&finding.advice), style);
     let lines: Vec<String> = finding.evidence.iter().flat_map(evidence_lines).collect();
     for (index, line) in lines.iter().take(EVIDENCE_SHOWN_MAX).enumerate() {
-        label(out, if index == 0 { word("proof", "证据") } else { "" }, line, style);
+        label(out, if index == 0 { word("proof", "证据") } else { "" }, &cut(line), style);
     }
     if lines.len() > EVIDENCE_SHOWN_MAX {
         label(out, "", &format!("+{}", lines.len() - EVIDENCE_SHOWN_MAX), style);
     }
     label(out, "id", &format!("{} · {}", finding.rule, finding.id), style);
     out.push('\n');
+}
+
+/// A command line can fill screens; the other forms have it whole.
+fn cut(line: &str) -> String {
+    match line.char_indices().nth(EVIDENCE_CHARS_MAX) {
+        Some((end, _)) => format!("{} …", line.get(..end).unwrap_or(line)),
+        None => line.to_owned(),
+    }
 }
 
 fn label(out: &mut String, name: &str, text: &str, style: Style) {

@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use engine::ports::{PortFacts, PortRules, PortRulesError, Scope};
+use engine::ports::{PortFacts, PortRules, PortRulesError, Protocol, Scope};
 use model::asset::Row;
 
 use super::container::ContainerRef;
@@ -70,6 +70,31 @@ fn collect(context: &Context) -> Collected {
         out.skipped.push(format!("the danger of ports is not judged: {error}"));
     }
     out
+}
+
+/// The TCP listeners of the host that `wanted` processes hold, by process id.
+pub(super) fn held_by<'a>(
+    context: &'a Context,
+    wanted: impl Fn(&Process) -> bool,
+) -> Vec<(&'a Process, Listener)> {
+    let processes: Vec<&Process> =
+        context.processes().processes.iter().filter(|it| wanted(it)).collect();
+    if processes.is_empty() {
+        return Vec::new();
+    }
+    // What cannot be read is told by the table of ports itself.
+    let listeners = host_listeners(context, &mut Collected::default()).unwrap_or_default();
+    let listeners = listeners.into_iter().filter(|it| it.protocol == Protocol::Tcp);
+    let by_inode: BTreeMap<u64, Listener> = listeners.map(|it| (it.inode, it)).collect();
+    processes
+        .into_iter()
+        .flat_map(|process| {
+            let held = owners::sockets_of(context.root, process);
+            held.into_iter()
+                .filter_map(|it| by_inode.get(&it).cloned())
+                .map(move |it| (process, it))
+        })
+        .collect()
 }
 
 /// By netlink, else from the text tables. `None`: neither can be had.

@@ -1,6 +1,6 @@
 //! Which processes hold a socket: the links in `/proc/PID/fd` name it by its inode.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::os::unix::ffi::OsStrExt as _;
 
 use crate::collect::process::parse::number;
@@ -46,6 +46,16 @@ pub(super) fn find<'a>(
         owners.unreadable += usize::from(listed.is_err_and(|it| !it.is_absent()));
     }
     owners
+}
+
+/// The sockets one process holds.
+pub(super) fn sockets_of(root: &HostRoot, process: &Process) -> BTreeSet<u64> {
+    let mut found = BTreeSet::new();
+    if let Ok(directory) = root.open_dir(format!("/proc/{}/fd", process.pid)) {
+        // A process that ends meanwhile holds nothing any more.
+        let _ = directory.each_link(FILES_MAX, |target| found.extend(socket_inode(target)));
+    }
+    found
 }
 
 /// `socket:[INODE]`.

@@ -71,6 +71,29 @@ fn collect(context: &Context) -> Collected {
     collected
 }
 
+/// A library of a language runtime.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Library<'a> {
+    pub(super) ecosystem: &'static str,
+    pub(super) name: &'a str,
+    pub(super) version: &'a str,
+    pub(super) path: Option<&'a str>,
+}
+
+/// The libraries of language runtimes; what could not be read is told by this table itself.
+pub(super) fn libraries(context: &Context, show: &mut dyn FnMut(Library<'_>)) {
+    let mut each = |found: &Found| {
+        for it in &found.software {
+            let path = it.path.as_deref();
+            show(Library { ecosystem: it.ecosystem, name: &it.name, version: &it.version, path });
+        }
+    };
+    read::python(context, &mut each);
+    read::node(context, &mut each);
+    read::ruby(context, &mut each);
+    read::java(context, &mut each);
+}
+
 /// Version of each package of the distribution, by name.
 pub(super) fn versions(context: &Context) -> HashMap<String, String> {
     let mut versions = HashMap::new();

@@ -260,6 +260,15 @@ fn collect_directories(context: &Context) -> Collected {
     collected
 }
 
+/// Every folder that is served.
+pub(super) fn served_folders(context: &Context) -> BTreeSet<PathBuf> {
+    let live = running::sites(context);
+    let configured = configurations(context);
+    let all = configured.iter().flat_map(|it| &it.directories).chain(&live.directories);
+    let applications = live.sites.iter().filter_map(|it| it.root.clone());
+    all.map(|it| it.path.clone()).chain(applications).collect()
+}
+
 /// Gives `bytes` to every parser of this folder. None may panic, whatever they are.
 pub fn parse_any(bytes: &[u8]) {
     nginx::parse(Path::new("/any"), bytes);
@@ -269,6 +278,7 @@ pub fn parse_any(bytes: &[u8]) {
     let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
     running::php(&words);
     running::python(&words);
+    running::application_server("python3", &words);
 }
 
 /// The name of the program a process runs.

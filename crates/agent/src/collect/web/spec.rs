@@ -15,8 +15,8 @@ pub(super) static SITES: Spec = Spec {
     kind: "web_site",
     title: ("Web sites", "网站"),
     about: (
-        "Sites that nginx, Apache and Tomcat are configured to serve, and what small development servers serve now.",
-        "nginx、Apache 和 Tomcat 配置中的网站，以及正在运行的小型开发服务器所提供的内容。",
+        "Sites that nginx, Apache and Tomcat are configured to serve, and what application servers (Node.js, gunicorn and the like) and small development servers serve now.",
+        "nginx、Apache 和 Tomcat 配置中的网站，以及正在运行的应用服务器（如 Node.js、gunicorn）和小型开发服务器所提供的内容。",
     ),
     key: &["server", "address", "port", "name", "root"],
     columns: &[
@@ -32,7 +32,7 @@ pub(super) static SITES: Spec = Spec {
             "server",
             F::Text,
             ("Server", "服务程序"),
-            "nginx, apache, tomcat, php or python.",
+            "nginx, apache, tomcat, php, python, node or the name of another application server.",
             true,
         ),
         column(
@@ -48,7 +48,7 @@ pub(super) static SITES: Spec = Spec {
             "root",
             F::Path,
             ("Document root", "根目录"),
-            "Folder it serves; absent for sites that only pass requests on.",
+            "Folder it serves, or the folder of the application; absent for sites that only pass requests on.",
             true,
         ),
         column(

@@ -123,6 +123,57 @@ fn development_servers() {
 }
 
 #[test]
+fn application_servers() {
+    for (program, line, expected) in [
+        ("node", "node /srv/shop/dist/server.js --port 3000", Some("node")),
+        ("nodejs", "nodejs app.js", Some("node")),
+        ("python3.11", "/usr/bin/python3 /usr/bin/gunicorn shop.wsgi -b :8000", Some("gunicorn")),
+        ("python3.11", "python3 -m uvicorn shop:app", Some("uvicorn")),
+        ("python3.11", "python3 /srv/tools/backup.py", None),
+        ("ruby3.1", "ruby /usr/bin/puma -p 9292", Some("puma")),
+        ("bash", "bash node", None),
+    ] {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        assert_eq!(running::application_server(program, &words), expected, "{line}");
+    }
+}
+
+#[test]
+fn a_running_node_program_is_a_site() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("dist")).unwrap();
+    std::fs::write(folder.path().join("package.json"), "{\"name\": \"shop\"}").unwrap();
+    let script = folder.path().join("dist/server.js");
+    let source = "const s = require('http').createServer().listen(0, '127.0.0.1', \
+                  () => console.log(s.address().port));";
+    std::fs::write(&script, source).unwrap();
+    let started = std::process::Command::new("node")
+        .arg(&script)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .spawn();
+    let Ok(mut node) = started else {
+        eprintln!("skipped: node is not installed");
+        return;
+    };
+    let mut line = String::new();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(node.stdout.as_mut().unwrap()),
+        &mut line,
+    )
+    .unwrap();
+    let port: u16 = line.trim().parse().unwrap();
+    let mut inspector = crate::inspect::Inspector::new(HostRoot::live().unwrap());
+    let collected = inspector.collect(&super::SITES, model::time::Timestamp(0));
+    node.kill().unwrap();
+    node.wait().unwrap();
+    let row = collected.rows.iter().find(|it| it.get("port") == Some(&port.into())).unwrap();
+    let text = |name: &str| row.get(name).and_then(serde_json::Value::as_str);
+    assert_eq!((text("server"), text("address")), (Some("node"), Some("127.0.0.1")));
+    assert_eq!(text("root"), folder.path().canonicalize().unwrap().to_str());
+}
+
+#[test]
 fn odd_configurations_are_survived_and_named() {
     for bytes in [
         &b""[..],
