@@ -4,7 +4,6 @@
 //! what was open before tells what is new and what is gone.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use model::asset::{Row, row_key};
 use model::finding::{Evidence, Finding, SUBJECT_BYTES_MAX};
@@ -13,6 +12,7 @@ use model::time::Timestamp;
 use serde_json::Value;
 
 use crate::content::{Catalogue, ContentError, Rule};
+use crate::text::bounded;
 
 #[cfg(test)]
 mod tests;
@@ -234,7 +234,7 @@ impl<'a> Found<'_, 'a> {
             key: row_key(look.key, row),
             row: row.clone(),
         };
-        let subject = short(subject);
+        let subject = bounded(&subject, SUBJECT_BYTES_MAX);
         let finding = self.open.entry((&rule.id, subject.clone())).or_insert_with(|| {
             let params: Row = params.into_iter().map(|(name, it)| (name.to_owned(), it)).collect();
             Finding {
@@ -258,24 +258,6 @@ impl<'a> Found<'_, 'a> {
             finding.evidence.push(evidence);
         }
     }
-}
-
-/// Cuts a subject that is too long; its digest keeps it unique.
-fn short(mut subject: String) -> String {
-    const MARK_BYTES: usize = 20;
-    if subject.len() > SUBJECT_BYTES_MAX {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        for byte in subject.bytes() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-        let mut end = SUBJECT_BYTES_MAX - MARK_BYTES;
-        while !subject.is_char_boundary(end) {
-            end -= 1;
-        }
-        subject.truncate(end);
-        let _ = write!(subject, "…{hash:016x}");
-    }
-    subject
 }
 
 /// What changed between two looks at the same table: `raised` holds findings that were not

@@ -2,7 +2,9 @@
 //!
 //! A rule is a folder `content/detections/<family>/<id>/` with `rule.yml` and `cases.yml`.
 //! How a case is carried out is a matter of its family; this module only makes sure that
-//! every rule has a case that fires and one that stays quiet.
+//! every rule has a case that fires and one that stays quiet. Rules about events carry their
+//! `detection` or `correlation` with them: see [`crate::sigma`] for the language and
+//! [`crate::detect`] for what evaluates them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +13,11 @@ use model::finding::{FindingKind, HandleAction, Severity, Text};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::sigma::{Node, yaml};
 use crate::text;
 
+pub mod cases;
+mod events;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +30,42 @@ model::words! {
         /// Kept so that old findings can be explained; never fires.
         Deprecated = "deprecated",
     }
+}
+
+model::words! {
+    /// What an alarm quotes beside what the rule matched.
+    EvidenceKind {
+        /// The process and its ancestors to the root.
+        Processes = "processes",
+        /// The file that is the subject, with hash and package.
+        File = "file",
+        Connection = "connection",
+        /// Who signed in at the beginning of the session.
+        Login = "login",
+        /// The lines of a file that changed.
+        Change = "change",
+    }
+}
+
+model::words! {
+    /// What a policy may let the agent do by itself when the rule fires.
+    Automatic {
+        None = "none",
+        /// End the process tree and move its file where it cannot run.
+        Isolate = "isolate",
+        /// Refuse packets of the address.
+        Block = "block",
+    }
+}
+
+/// Whose work a rule is that was brought along.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attribution {
+    pub author: String,
+    pub license: String,
+    pub references: Vec<String>,
+    /// Where the rule lies, below the folder of the user's rules.
+    pub file: String,
 }
 
 /// One content rule as it is written in `rule.yml`.
@@ -53,6 +94,44 @@ pub struct Rule {
     pub handling: Vec<HandleAction>,
     pub false_alarms: Vec<Text>,
     pub blind_spots: Vec<Text>,
+    /// Event class of the model product, for migration.
+    #[serde(default)]
+    pub hss: Option<String>,
+    /// How sure a finding is, 1 to 100; 0: the rule does not say.
+    #[serde(default)]
+    pub confidence: u32,
+    /// Sigma's `logsource`: which events the rule is asked about.
+    #[serde(default)]
+    pub logsource: Option<Node>,
+    /// Sigma's `detection`.
+    #[serde(default)]
+    pub detection: Option<Node>,
+    /// Sigma's `correlation`, in place of a detection.
+    #[serde(default)]
+    pub correlation: Option<Node>,
+    /// What alarms are merged by, with `{Field}` places.
+    #[serde(default)]
+    pub subject: String,
+    #[serde(default)]
+    pub evidence: Vec<EvidenceKind>,
+    #[serde(default = "no_answer")]
+    pub automatic: Automatic,
+    /// Only of rules that users bring.
+    #[serde(skip)]
+    pub attribution: Option<Attribution>,
+}
+
+fn no_answer() -> Automatic {
+    Automatic::None
+}
+
+/// A further document of a `rule.yml`: a detection that only its correlation asks for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    pub name: String,
+    pub logsource: Node,
+    pub detection: Node,
 }
 
 /// A rule and what proves it.
@@ -61,6 +140,8 @@ pub struct Item {
     /// `login`: the folder it stands in, which decides how its cases are carried out.
     pub family: String,
     pub rule: Rule,
+    /// What the rule's correlation is made of beside other rules.
+    pub parts: Vec<Part>,
     pub cases: Vec<Case>,
 }
 
@@ -141,6 +222,11 @@ impl Catalogue {
         self.items.values().map(|it| &it.rule)
     }
 
+    /// Rules with their cases, in the order of their ids.
+    pub fn items(&self) -> impl Iterator<Item = &Item> {
+        self.items.values()
+    }
+
     /// The rules of one family with their cases.
     pub fn family(&self, family: &str) -> impl Iterator<Item = &Item> {
         self.items.values().filter(move |it| it.family == family)
@@ -148,6 +234,11 @@ impl Catalogue {
 }
 
 impl Rule {
+    /// Whether the rule is asked about events; the others belong to the code of their family.
+    pub fn is_about_events(&self) -> bool {
+        self.detection.is_some() || self.correlation.is_some()
+    }
+
     /// The sentence of a finding with these parameters.
     pub fn sentence(&self, params: &Row) -> Text {
         text::render_both(&self.sentence, params)
@@ -171,9 +262,16 @@ struct CaseEntry {
 fn load_item(source: &Source<'_>) -> Result<Item, ContentError> {
     let rule_file = format!("{}/rule.yml", source.place);
     let cases_file = format!("{}/cases.yml", source.place);
-    let rule: Rule = parse(&rule_file, source.rule)?;
+    let text = source.rule.ok_or_else(|| ContentError::Missing { file: rule_file.clone() })?;
+    let mut documents = yaml::documents(text).into_iter();
+    let rule: Rule = parse(&rule_file, documents.next().map(|it| it.text))?;
+    let parts = documents
+        .map(|it| parse_at(&rule_file, it))
+        .collect::<Result<Vec<Part>, ContentError>>()?;
     let (family, folder) = source.place.split_once('/').unwrap_or(("", source.place));
-    check(&rule, folder).map_err(|reason| ContentError::Rule { file: rule_file, reason })?;
+    check(&rule, folder)
+        .and_then(|()| events::check(&rule, &parts).map_err(|it| it.to_string()))
+        .map_err(|reason| ContentError::Rule { file: rule_file, reason })?;
     let file: CasesFile = parse(&cases_file, source.cases)?;
     if file.fires.is_empty() {
         return Err(ContentError::Cases { file: cases_file, what: "fires" });
@@ -183,8 +281,26 @@ fn load_item(source: &Source<'_>) -> Result<Item, ContentError> {
     }
     let case = |fires| move |it: CaseEntry| Case { name: it.name, fires, given: it.given };
     let fires = file.fires.into_iter().map(case(true));
-    let cases = fires.chain(file.quiet.into_iter().map(case(false))).collect();
-    Ok(Item { family: family.to_owned(), rule, cases })
+    let cases: Vec<_> = fires.chain(file.quiet.into_iter().map(case(false))).collect();
+    if rule.is_about_events() {
+        for case in &cases {
+            cases::events(&case.given).map_err(|reason| ContentError::Rule {
+                file: cases_file.clone(),
+                reason: format!("{}: {reason}", case.name),
+            })?;
+        }
+    }
+    Ok(Item { family: family.to_owned(), rule, parts, cases })
+}
+
+/// A document that does not stand at the beginning of its file.
+fn parse_at<T: serde::de::DeserializeOwned>(
+    file: &str,
+    document: yaml::Document<'_>,
+) -> Result<T, ContentError> {
+    // Empty lines in place of what comes before keep the numbers of the lines right.
+    let above = "\n".repeat(usize::try_from(document.lines_before).unwrap_or_default());
+    parse(file, Some(&format!("{above}{}", document.text)))
 }
 
 fn parse<T: serde::de::DeserializeOwned>(
@@ -218,6 +334,9 @@ fn check(rule: &Rule, folder: &str) -> Result<(), String> {
         if texts.is_empty() {
             return Err(format!("{name} is empty"));
         }
+    }
+    if rule.confidence > 100 {
+        return Err(format!("confidence is 1 to 100, not {}", rule.confidence));
     }
     let single = [&rule.title, &rule.why, &rule.advice, &rule.sentence];
     for text in single.into_iter().chain(&rule.false_alarms).chain(&rule.blind_spots) {

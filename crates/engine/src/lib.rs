@@ -2,10 +2,12 @@
 
 pub mod asset_risk;
 pub mod content;
+pub mod detect;
 pub mod event;
 pub mod link_health;
 pub mod login;
 pub mod place;
 pub mod ports;
+pub mod sigma;
 pub mod text;
 pub mod whitelist;

@@ -1,5 +1,7 @@
 //! Sentences with named places: `{source} failed {failures} times`.
 
+use std::fmt::Write as _;
+
 use model::asset::Row;
 use model::finding::Text;
 use serde_json::Value;
@@ -58,6 +60,25 @@ pub fn missing<'t>(template: &'t str, params: &Row) -> Vec<&'t str> {
     names(template).filter(|name| !params.contains_key(*name)).collect()
 }
 
+/// Cuts a text that is longer than `bytes_max`; a digest of the whole keeps it unique.
+pub fn bounded(text: &str, bytes_max: usize) -> String {
+    const MARK_BYTES: usize = 20;
+    let mut text = text.to_owned();
+    if text.len() > bytes_max {
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        for byte in text.bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        let mut end = bytes_max.saturating_sub(MARK_BYTES);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        let _ = write!(text, "…{hash:016x}");
+    }
+    text
+}
+
 fn pieces(template: &str) -> impl Iterator<Item = Piece<'_>> {
     let mut rest = template;
     std::iter::from_fn(move || {
@@ -80,7 +101,7 @@ fn pieces(template: &str) -> impl Iterator<Item = Piece<'_>> {
 }
 
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|it| it.is_ascii_lowercase() || it == b'_')
+    !text.is_empty() && text.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_')
 }
 
 fn push_value(out: &mut String, value: &Value) {

@@ -101,7 +101,7 @@ fn what_does_not_load_says_where_and_why() {
         &edit("params:", "surprise: 1\nparams:"),
         CASES,
         expect![
-            "test/GAR-TST-001/rule.yml: error: line 12 column 1: unknown field `surprise`, expected one of id, title, kind, category, severity, maturity, attack, why, advice, sentence, params, handling, false_alarms, blind_spots"
+            "test/GAR-TST-001/rule.yml: error: line 12 column 1: unknown field `surprise`, expected one of id, title, kind, category, severity, maturity, attack, why, advice, sentence, params, handling, false_alarms, blind_spots, hss, confidence, logsource, detection, correlation, subject, evidence, automatic"
         ],
     );
     let missing =

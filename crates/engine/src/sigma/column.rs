@@ -1,0 +1,230 @@
+//! What a field name of a rule means: a field of the taxonomy, or a name that auditd rules use
+//! for a fact the taxonomy has under another name.
+
+use std::borrow::Cow;
+
+use model::time::Timestamp;
+
+use crate::event::{Category, Event, Field, Form, Value};
+
+/// Where a rule looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Column {
+    Field(Field),
+    /// `a0`, `a1`, ... of an audit EXECVE record: one argument by its place.
+    Argument(usize),
+    /// `type` of the audit records that one event would leave.
+    AuditType,
+    /// `SYSCALL` or `syscall`: the call that one event stands for.
+    AuditCall,
+    /// When the event happened; only parts of it can be asked for.
+    Time,
+    /// Every text of the event: a keyword stands in no field of its own.
+    Anywhere,
+}
+
+/// Names of audit records' fields, and the field with the same meaning.
+const AUDIT: &[(&str, Field)] = &[
+    ("exe", Field::Image),
+    ("comm", Field::ProcessName),
+    ("proctitle", Field::CommandLine),
+    ("cwd", Field::CurrentDirectory),
+    ("name", Field::TargetFilename),
+    ("pid", Field::ProcessId),
+    ("ppid", Field::ParentProcessId),
+    ("uid", Field::UserId),
+    ("euid", Field::EffectiveUserId),
+    ("ses", Field::LogonId),
+    ("tty", Field::Terminal),
+];
+
+/// Names of Sigma's Linux rules that the taxonomy spells otherwise.
+const OTHER_NAMES: &[(&str, Field)] = &[
+    ("sha256", Field::ImageHash),
+    ("ParentUserName", Field::ParentUser),
+    ("TargetFileName", Field::TargetFilename),
+    ("DestinationIpAddress", Field::DestinationIp),
+];
+
+/// Most arguments that can be asked for by place.
+const ARGUMENT_PLACES_MAX: usize = 64;
+
+impl Column {
+    /// What `name` means in a rule; `audit`: the rule is written for auditd.
+    pub(crate) fn named(name: &str, audit: bool) -> Option<Self> {
+        if audit {
+            if let Some((_, field)) = AUDIT.iter().find(|(it, _)| *it == name) {
+                return Some(Self::Field(*field));
+            }
+            match name {
+                "type" => return Some(Self::AuditType),
+                "SYSCALL" | "syscall" => return Some(Self::AuditCall),
+                _ => {}
+            }
+            let place = name.strip_prefix('a').and_then(|it| it.parse::<usize>().ok());
+            if let Some(place) = place.filter(|it| *it < ARGUMENT_PLACES_MAX) {
+                return Some(Self::Argument(place));
+            }
+        }
+        if name == "EventTime" || name == "UtcTime" {
+            return Some(Self::Time);
+        }
+        let other = OTHER_NAMES.iter().find(|(it, _)| *it == name).map(|(_, it)| *it);
+        other.or_else(|| name.parse().ok()).map(Self::Field)
+    }
+
+    pub(crate) fn name(self) -> Cow<'static, str> {
+        match self {
+            Self::Field(field) => field.name().into(),
+            Self::Argument(place) => format!("a{place}").into(),
+            Self::AuditType => "type".into(),
+            Self::AuditCall => "syscall".into(),
+            Self::Time => "EventTime".into(),
+            Self::Anywhere => "*".into(),
+        }
+    }
+
+    pub(crate) fn form(self) -> Form {
+        match self {
+            Self::Field(field) => field.form(),
+            Self::Argument(_) | Self::Time => Form::Text,
+            Self::AuditType | Self::AuditCall | Self::Anywhere => Form::List,
+        }
+    }
+
+    /// What the event has there.
+    pub(crate) fn view(self, event: &Event) -> View<'_> {
+        match self {
+            Self::Field(field) => event.get(field).map_or(View::Absent, View::of),
+            Self::Argument(place) => match event.get(Field::Arguments) {
+                Some(Value::List(items)) => {
+                    items.get(place).map_or(View::Absent, |it| View::Text(it))
+                }
+                _ => View::Absent,
+            },
+            Self::AuditType => View::Words(records(event.category)),
+            Self::AuditCall => call(event),
+            Self::Time => View::Time(event.at),
+            Self::Anywhere => View::Absent,
+        }
+    }
+}
+
+/// A value as the event has it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum View<'e> {
+    Absent,
+    Text(&'e str),
+    Integer(i64),
+    Bool(bool),
+    List(&'e [String]),
+    Words(&'static [&'static str]),
+    Time(Timestamp),
+}
+
+impl<'e> View<'e> {
+    pub(crate) fn of(value: &'e Value) -> Self {
+        match value {
+            Value::Text(it) => Self::Text(it),
+            Value::Integer(it) => Self::Integer(*it),
+            Value::Bool(it) => Self::Bool(*it),
+            Value::List(it) => Self::List(it),
+        }
+    }
+
+    pub(crate) fn is_absent(self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    /// Whether any text of the value satisfies `judge`; numbers are judged as they are written.
+    pub(crate) fn any(self, mut judge: impl FnMut(&str) -> bool) -> bool {
+        match self {
+            Self::Absent | Self::Time(_) => false,
+            Self::Text(it) => judge(it),
+            Self::Integer(it) => judge(&it.to_string()),
+            Self::Bool(it) => judge(if it { "true" } else { "false" }),
+            Self::List(items) => items.iter().any(|it| judge(it)),
+            Self::Words(items) => items.iter().any(|it| judge(it)),
+        }
+    }
+
+    /// The value as alarms quote it.
+    pub(crate) fn quoted(self) -> serde_json::Value {
+        match self {
+            Self::Absent => serde_json::Value::Null,
+            Self::Text(it) => it.into(),
+            Self::Integer(it) => it.into(),
+            Self::Bool(it) => it.into(),
+            Self::List(items) => items.into(),
+            Self::Words(items) => items.into(),
+            Self::Time(it) => it.0.into(),
+        }
+    }
+}
+
+/// The records that auditd writes for an event of this category.
+fn records(category: Category) -> &'static [&'static str] {
+    match category {
+        Category::ProcessCreation => &["SYSCALL", "EXECVE", "CWD", "PROCTITLE"],
+        Category::NetworkConnection => &["SYSCALL", "SOCKADDR", "PROCTITLE"],
+        Category::FileEvent => &["SYSCALL", "PATH", "CWD", "PROCTITLE"],
+        Category::Redirection
+        | Category::Privilege
+        | Category::ProcessAccess
+        | Category::Kernel
+        | Category::ProcessRename => &["SYSCALL", "PROCTITLE"],
+        Category::DnsQuery | Category::State => &[],
+    }
+}
+
+/// The system calls that an event of this kind stands for.
+fn call(event: &Event) -> View<'_> {
+    let words: &'static [&'static str] = match event.category {
+        Category::ProcessCreation => &["execve", "execveat"],
+        Category::NetworkConnection => match event.get(Field::Initiated) {
+            Some(Value::Bool(false)) => &["accept", "accept4"],
+            _ => &["connect"],
+        },
+        Category::Redirection => &["dup2", "dup3"],
+        Category::ProcessRename => &["prctl"],
+        Category::Privilege => {
+            return event.text(Field::PrivilegeCall).map_or(View::Absent, View::Text);
+        }
+        Category::ProcessAccess => match event.text(Field::AccessKind).unwrap_or_default() {
+            "ptrace_attach" | "ptrace_poke" => &["ptrace"],
+            "process_vm_writev" => &["process_vm_writev"],
+            "signal" => &["kill", "tkill", "tgkill"],
+            _ => &[],
+        },
+        Category::Kernel => match event.text(Field::KernelAction).unwrap_or_default() {
+            "module_load" => &["init_module", "finit_module"],
+            "module_unload" => &["delete_module"],
+            "bpf_load" => &["bpf"],
+            "mount" => &["mount"],
+            "unmount" => &["umount2"],
+            "unshare" => &["unshare"],
+            "setns" => &["setns"],
+            "pivot_root" => &["pivot_root"],
+            "raw_socket" | "packet_socket" => &["socket"],
+            "memfd" => &["memfd_create"],
+            _ => &[],
+        },
+        Category::FileEvent => match event.text(Field::FileOperation).unwrap_or_default() {
+            "create" => &["creat", "open", "openat"],
+            "write" => &["open", "openat", "write"],
+            "truncate" => &["truncate", "ftruncate"],
+            "delete" => &["unlink", "unlinkat"],
+            "rename" => &["rename", "renameat", "renameat2"],
+            "link" => &["link", "linkat"],
+            "symlink" => &["symlink", "symlinkat"],
+            "mode" => &["chmod", "fchmod", "fchmodat"],
+            "owner" => &["chown", "fchown", "fchownat", "lchown"],
+            "attribute" => &["setxattr", "fsetxattr", "lsetxattr"],
+            "flags" => &["ioctl"],
+            "times" => &["utime", "utimes", "utimensat", "futimesat"],
+            _ => &[],
+        },
+        Category::DnsQuery | Category::State => &[],
+    };
+    View::Words(words)
+}
