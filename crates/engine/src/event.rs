@@ -183,6 +183,8 @@ fields! {
     TargetMode: Integer, "Permission bits after.";
     TargetOwnerId: Integer, "Uid of the owner after.";
     TargetSize: Integer, "Bytes after.";
+    TargetIsWorldWritable: Bool, "Every user may write it after.";
+    TargetCapabilities: List, "Capabilities that security.capability gives it after: CAP_SETUID, ...";
     AddsSetuid: Bool, "Set the SUID or SGID bit on an executable.";
     AddsCapability: Bool, "Wrote security.capability.";
     TargetInTemporary: Bool, "As ImageInTemporary.";
