@@ -14,13 +14,18 @@ export default defineConfig({
   outputDir: "test-results",
   forbidOnly: true,
   retries: 0,
-  workers: 1,
+  fullyParallel: true,
+  workers: 2,
   timeout: 300_000,
   reporter: "list",
   use: chromium,
   projects: [
     // The built pages over a made-up fleet: looks, states, sizes and accessibility.
-    { name: "pages", testMatch: "pages.spec.ts" },
+    {
+      name: "pages",
+      testMatch: "pages.spec.ts",
+      use: { contextOptions: { reducedMotion: "reduce" } },
+    },
     // The real program, from its first start.
     { name: "garrison", testMatch: "garrison.spec.ts" },
   ],

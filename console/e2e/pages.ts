@@ -15,16 +15,26 @@ const TYPES: Record<string, string> = {
 /** As the real server sends it. */
 const POLICY = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'";
 
-export async function serve(page: Page, mood: Mood): Promise<void> {
+/** An answered request ends at once; a feed that stays open has to be one of the page's own. */
+function openFeed(): void {
+  class OpenFeed extends EventTarget {
+    readyState = 1;
+    onopen: (() => void) | null = null;
+    constructor() {
+      super();
+      setTimeout(() => this.onopen?.());
+    }
+    close(): void {}
+  }
+  Object.assign(window, { EventSource: OpenFeed });
+}
+
+export async function serve(page: Page, mood: Mood, feed: "open" | "cut" = "open"): Promise<void> {
+  if (feed === "open") await page.addInitScript(openFeed);
   await page.route(`${ORIGIN}/**`, async (route) => {
     const request = route.request();
     const url = new URL(request.url());
-    if (url.pathname === "/api/v1/live")
-      return route.fulfill({
-        status: 200,
-        contentType: "text/event-stream",
-        body: "retry: 600000\n\n",
-      });
+    if (url.pathname === "/api/v1/live") return route.abort();
     if (url.pathname.startsWith("/api/v1")) {
       const { status, body } = answer(
         mood,

@@ -3,25 +3,51 @@ import type { Language } from "./prefs";
 
 const LOCALE = { en: "en-GB", zh: "zh-CN" } as const;
 
+/** Making a formatter costs a hundred times more than using it, and a list uses hundreds. */
+function perLanguage<F>(make: (locale: string) => F): (language: Language) => F {
+  const made = new Map<Language, F>();
+  return (language) => {
+    const known = made.get(language) ?? make(LOCALE[language]);
+    made.set(language, known);
+    return known;
+  };
+}
+
+const whole = perLanguage((it) => new Intl.NumberFormat(it));
+const tenths = perLanguage((it) => new Intl.NumberFormat(it, { maximumFractionDigits: 1 }));
+const percent = perLanguage(
+  (it) => new Intl.NumberFormat(it, { style: "percent", maximumFractionDigits: 1 }),
+);
+const relative = perLanguage(
+  (it) => new Intl.RelativeTimeFormat(it, { numeric: "auto", style: "short" }),
+);
+const exact = perLanguage(
+  (it) => new Intl.DateTimeFormat(it, { dateStyle: "medium", timeStyle: "long" }),
+);
+const minute = perLanguage(
+  (it) => new Intl.DateTimeFormat(it, { dateStyle: "medium", timeStyle: "short" }),
+);
+const clock = perLanguage((it) => new Intl.DateTimeFormat(it, { timeStyle: "medium" }));
+const dayOfMonth = perLanguage(
+  (it) => new Intl.DateTimeFormat(it, { month: "short", day: "numeric", timeZone: "UTC" }),
+);
+
 export const formatNumber = (value: number, language: Language): string =>
-  new Intl.NumberFormat(LOCALE[language]).format(value);
+  whole(language).format(value);
 
 const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"] as const;
 
 export function formatBytes(value: number, language: Language): string {
   const power =
     value < 1024 ? 0 : Math.min(Math.floor(Math.log2(value) / 10), BYTE_UNITS.length - 1);
-  const digits = power === 0 ? 0 : 1;
-  const number = new Intl.NumberFormat(LOCALE[language], { maximumFractionDigits: digits });
+  const number = (power === 0 ? whole : tenths)(language);
   return `${number.format(value / 1024 ** power)} ${BYTE_UNITS[power] ?? ""}`;
 }
 
 export const formatPercent = (ratio: number, language: Language): string =>
-  new Intl.NumberFormat(LOCALE[language], { style: "percent", maximumFractionDigits: 1 }).format(
-    ratio,
-  );
+  percent(language).format(ratio);
 
-const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
+const STEPS: [Intl.RelativeTimeFormatUnit & Intl.NumberFormatOptions["unit"], number][] = [
   ["year", 31_536_000],
   ["month", 2_592_000],
   ["day", 86_400],
@@ -29,34 +55,24 @@ const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
   ["minute", 60],
 ];
 
-/** `3 min. ago`; under a minute it says "now" so that it need not tick. */
+/** `3 min. ago`, `in 3 min.`; under a minute it says "now" so that it need not tick. */
 export function formatAgo(at: number, now: number, language: Language): string {
   const seconds = (at - now) / 1000;
-  const words = new Intl.RelativeTimeFormat(LOCALE[language], { numeric: "auto", style: "short" });
+  const words = relative(language);
   for (const [unit, size] of STEPS) {
     if (Math.abs(seconds) >= size) return words.format(Math.trunc(seconds / size), unit);
   }
   return words.format(0, "second");
 }
 
-export const formatExact = (at: number, language: Language): string =>
-  new Intl.DateTimeFormat(LOCALE[language], {
-    dateStyle: "medium",
-    timeStyle: "long",
-  }).format(at);
+export const formatExact = (at: number, language: Language): string => exact(language).format(at);
 
-export const formatMinute = (at: number, language: Language): string =>
-  new Intl.DateTimeFormat(LOCALE[language], { dateStyle: "medium", timeStyle: "short" }).format(at);
+export const formatMinute = (at: number, language: Language): string => minute(language).format(at);
 
 export const formatDay = (day: string, language: Language): string =>
-  new Intl.DateTimeFormat(LOCALE[language], {
-    month: "short",
-    day: "numeric",
-    timeZone: "UTC",
-  }).format(Date.parse(day));
+  dayOfMonth(language).format(Date.parse(day));
 
-export const formatClock = (at: number, language: Language): string =>
-  new Intl.DateTimeFormat(LOCALE[language], { timeStyle: "medium" }).format(at);
+export const formatClock = (at: number, language: Language): string => clock(language).format(at);
 
 /** A country's name from its ISO code, or the code where the platform knows none. */
 export function formatCountry(code: string, language: Language): string {

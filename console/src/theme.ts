@@ -82,6 +82,7 @@ export function antTheme(scheme: Scheme): ThemeConfig {
       fontFamilyCode: MONO,
       fontSize: 13,
       controlHeight: 30,
+      motion: !matchMedia("(prefers-reduced-motion: reduce)").matches,
       motionDurationMid: "0.12s",
       motionDurationSlow: "0.16s",
     },

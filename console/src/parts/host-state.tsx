@@ -1,4 +1,3 @@
-import { Tooltip } from "antd";
 import { useTranslation } from "react-i18next";
 import type { Host } from "../contract";
 import { useText } from "./text";
@@ -7,11 +6,12 @@ import { useText } from "./text";
 export function HostState({ host }: { host: Host }) {
   const { t } = useTranslation();
   const say = useText();
-  const mark = (
+  return (
     <span
       className="host-state"
       data-protection={host.protection}
       data-connection={host.connection}
+      title={host.protection_reasons.map(say).join("\n") || undefined}
     >
       <span className="host-state-dot" aria-hidden="true" />
       {t(`protection.${host.protection}`)}
@@ -19,11 +19,5 @@ export function HostState({ host }: { host: Host }) {
         <span className="muted">· {t(`connection.${host.connection}`)}</span>
       )}
     </span>
-  );
-  if (host.protection_reasons.length === 0) return mark;
-  return (
-    <Tooltip title={host.protection_reasons.map((it) => <div key={it.en}>{say(it)}</div>)}>
-      {mark}
-    </Tooltip>
   );
 }

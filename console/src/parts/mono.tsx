@@ -1,5 +1,4 @@
 import { CheckOutlined, CopyOutlined } from "@ant-design/icons";
-import { Tooltip } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { cutMiddle } from "../format";
@@ -36,18 +35,17 @@ export function Mono({ text, max = 64 }: { text: string; max?: number }) {
   const { copied, copy } = useCopy(text);
   const shown = cutMiddle(text, max);
   return (
-    <Tooltip title={copied ? t("part.copied") : shown === text ? t("part.copy") : text}>
-      <button
-        type="button"
-        className="mono copy"
-        onClick={(event) => {
-          event.stopPropagation();
-          copy();
-        }}
-      >
-        {shown}
-        {copied ? <CheckOutlined /> : <CopyOutlined />}
-      </button>
-    </Tooltip>
+    <button
+      type="button"
+      className="mono copy"
+      title={copied ? t("part.copied") : shown === text ? t("part.copy") : text}
+      onClick={(event) => {
+        event.stopPropagation();
+        copy();
+      }}
+    >
+      {shown}
+      {copied ? <CheckOutlined /> : <CopyOutlined />}
+    </button>
   );
 }

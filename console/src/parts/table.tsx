@@ -57,6 +57,8 @@ interface Props<R> {
 }
 
 const ROW_PX = 38;
+/** Least width of a column that takes what is left; below it the list scrolls sideways. */
+const FREE_PX = 240;
 const OVERSCAN = 12;
 const SKELETON_ROWS = 8;
 
@@ -89,7 +91,7 @@ export function Table<R>(props: Props<R>) {
 
   const failed = source.rows === undefined && Boolean(source.error);
   const blank = source.rows?.length === 0;
-  const width = shown.reduce((sum, it) => sum + (it.width ?? 130), choice ? 40 : 0);
+  const width = shown.reduce((sum, it) => sum + (it.width ?? FREE_PX), choice ? 40 : 0);
   return (
     <div className="table-box" data-stale={source.stale || undefined}>
       <section

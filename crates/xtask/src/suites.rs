@@ -18,8 +18,8 @@ pub(crate) enum Suite {
     Rust,
     /// The console's unit tests (Vitest)
     Console,
-    /// The console in a real browser against the real binary (Playwright); its looks over a
-    /// made-up fleet are `npm run e2e -- --project=pages`
+    /// The console in a real browser (Playwright): every page over a made-up fleet, and the real
+    /// binary end to end
     Browser,
     /// The REST API of a live server against its own description (schemathesis)
     Api,
@@ -86,8 +86,7 @@ impl Suite {
             Self::Browser => {
                 let binary = test_binary(shell)?;
                 let mut command = shell.command(tool("playwright"));
-                let arguments = ["test", "--project=garrison", "--reporter=list"];
-                in_console(command.args(arguments).env("GARRISON_BIN", binary))
+                in_console(command.args(["test", "--reporter=list"]).env("GARRISON_BIN", binary))
             }
             Self::Api => api_fuzz::run(shell, &test_binary(shell)?),
         }
