@@ -2,6 +2,7 @@ import "./css/frame.css";
 import "./css/parts.css";
 import "./css/lists.css";
 import "./css/pages.css";
+import "./css/settings.css";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";

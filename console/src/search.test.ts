@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { readPort } from "./pages/settings/policy";
+import { readPort } from "./pages/settings/policy/collect";
 import { insidePath } from "./pages/sign-in/page";
 import { edited, eventsSearch, parseSearch, serversSearch, stringifySearch } from "./search";
 

@@ -496,7 +496,7 @@ const POLICY: PolicyState = {
       spray_accounts: 8,
       spread_window_s: 900,
       places_learned: 3,
-      whitelist: [{ address: "192.0.2.0/24", user: "backup" }],
+      whitelist: [{ address: "192.0.2.0/24", user: "backup", host: null }],
       common_places: ["DE", "CN"],
       common_addresses: ["10.0.0.0/8"],
     },
@@ -504,12 +504,12 @@ const POLICY: PolicyState = {
     collect: { fast_s: 60, slow_s: 3600, logs: [] },
     detect: { disabled_rules: [], watched_paths: [], whitelist: [] },
     response: {
-      block: false,
+      block: true,
       block_s: 43_200,
       share_blocks: false,
       never_block: [],
-      isolate: false,
-      confidence_min: 90,
+      isolate: true,
+      confidence_min: 70,
       per_hour_max: 60,
       dead_man_s: 60,
       refuse_programs: false,
@@ -623,6 +623,8 @@ function decide(path: string): Answer {
           "curl -fsS --pinnedpubkey sha256//r5k2 https://garrison.example.org:8443/install.sh | sh -s -- gar_AXbKd0S1Jx0c3T5sV1yq9mZ2aK8eWb4uRf6hLp7dNoGtXiQyCkE",
         expires_at: ago(-3600),
       });
+    case "/policy":
+      return ok({ ...POLICY, version: POLICY.version + 1 });
     case "/audit/verify":
       return ok({ entries: 1204, intact: true, first_bad: null });
     default:

@@ -7,7 +7,7 @@ import { useMay } from "../../parts/permission";
 import { Nothing } from "../../parts/states";
 import { AuditSection } from "./audit";
 import { EnrolmentSection } from "./enrolment";
-import { PolicySection } from "./policy";
+import { PolicySection } from "./policy/section";
 import { RetentionSection } from "./retention";
 import { TokensSection } from "./tokens";
 import { UsersSection } from "./users";

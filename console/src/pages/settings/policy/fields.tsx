@@ -1,0 +1,173 @@
+// The few kinds of fields that policies are made of.
+import { Alert, InputNumber, Select, Space, Switch } from "antd";
+import { createContext, type ReactNode, useContext, useId, useState } from "react";
+import { useTranslation } from "react-i18next";
+
+/** Whether the person may only look. */
+const Locked = createContext(false);
+export const LockProvider = Locked;
+export const useLocked = (): boolean => useContext(Locked);
+
+export function Group(props: { title: string; about?: string; children: ReactNode }) {
+  return (
+    <section className="policy-group">
+      <h3>{props.title}</h3>
+      {props.about && <p className="muted">{props.about}</p>}
+      {props.children}
+    </section>
+  );
+}
+
+interface LineProps {
+  label: string;
+  about?: string;
+  id: string;
+  children: ReactNode;
+}
+
+/** A name with what it means on the left, its field on the right. */
+export function Line({ label, about, id, children }: LineProps) {
+  return (
+    <div className="policy-line">
+      <div>
+        <label htmlFor={id}>{label}</label>
+        {about && <p className="muted">{about}</p>}
+      </div>
+      <div className="policy-field">{children}</div>
+    </div>
+  );
+}
+
+interface AmountProps {
+  label: string;
+  about?: string;
+  value: number;
+  min: number;
+  max: number;
+  onChange: (value: number) => void;
+}
+
+export function Amount({ label, about, value, min, max, onChange }: AmountProps) {
+  const id = useId();
+  return (
+    <Line label={label} id={id} {...(about && { about })}>
+      <InputNumber
+        id={id}
+        disabled={useLocked()}
+        precision={0}
+        min={min}
+        max={max}
+        value={value}
+        onChange={(it) => it !== null && onChange(it)}
+      />
+    </Line>
+  );
+}
+
+const UNITS = { s: 1, min: 60, h: 3_600, d: 86_400 } as const;
+type Unit = keyof typeof UNITS;
+const unitOf = (seconds: number): Unit =>
+  (["d", "h", "min"] as const).find((it) => seconds >= UNITS[it] && seconds % UNITS[it] === 0) ??
+  "s";
+
+interface SpanProps {
+  label: string;
+  seconds: number;
+  min: number;
+  max: number;
+  id?: string;
+  onChange: (seconds: number) => void;
+}
+
+/** A span in the unit that says it shortest; the person may choose another. */
+export function SpanInput({ label, seconds, min, max, id, onChange }: SpanProps) {
+  const { t } = useTranslation();
+  const locked = useLocked();
+  const [unit, setUnit] = useState<Unit>(unitOf(seconds));
+  const size = UNITS[unit];
+  return (
+    <Space.Compact>
+      <InputNumber
+        aria-label={label}
+        {...(id && { id })}
+        disabled={locked}
+        precision={0}
+        style={{ width: 80 }}
+        min={Math.ceil(min / size)}
+        max={Math.floor(max / size)}
+        value={seconds / size}
+        onChange={(it) => it !== null && onChange(it * size)}
+      />
+      <Select<Unit>
+        aria-label={t("policy.unit_of", { name: label })}
+        disabled={locked}
+        style={{ width: 78 }}
+        value={unit}
+        options={(Object.keys(UNITS) as Unit[])
+          .filter((it) => UNITS[it] <= max)
+          .map((it) => ({ value: it, label: t(`policy.unit.${it}`) }))}
+        onChange={(next) => {
+          const count = Math.max(1, Math.round(seconds / UNITS[next]));
+          setUnit(next);
+          onChange(Math.min(Math.max(count * UNITS[next], min), max));
+        }}
+      />
+    </Space.Compact>
+  );
+}
+
+export function Span({ about, ...props }: Omit<SpanProps, "id"> & { about?: string }) {
+  const id = useId();
+  return (
+    <Line label={props.label} id={id} {...(about && { about })}>
+      <SpanInput {...props} id={id} />
+    </Line>
+  );
+}
+
+interface ToggleProps {
+  label: string;
+  about: string;
+  value: boolean;
+  onChange: (value: boolean) => void;
+}
+
+export function Toggle({ label, about, value, onChange }: ToggleProps) {
+  const id = useId();
+  return (
+    <Line label={label} about={about} id={id}>
+      <Switch id={id} disabled={useLocked()} checked={value} onChange={onChange} />
+    </Line>
+  );
+}
+
+interface WordsProps {
+  label: string;
+  hint: string;
+  values: string[];
+  onChange: (values: string[]) => void;
+}
+
+export function Words({ label, hint, values, onChange }: WordsProps) {
+  const id = useId();
+  return (
+    <div className="words">
+      <label htmlFor={id}>{label}</label>
+      <Select
+        id={id}
+        mode="tags"
+        open={false}
+        suffixIcon={null}
+        disabled={useLocked()}
+        tokenSeparators={[",", " ", ";"]}
+        placeholder={hint}
+        value={values}
+        onChange={onChange}
+      />
+    </div>
+  );
+}
+
+export function Warning({ children }: { children: string }) {
+  return <Alert type="warning" showIcon title={children} />;
+}
