@@ -73,6 +73,12 @@ pub fn command(arguments: &[Vec<u8>]) -> String {
     text(&out)
 }
 
+/// Each argument with its secrets replaced by [`MASK`].
+pub fn arguments(arguments: &[String]) -> Vec<String> {
+    let words: Vec<&[u8]> = arguments.iter().map(String::as_bytes).collect();
+    words_masked(&words, true).iter().map(|it| text(it)).collect()
+}
+
 /// Each word, masked by what it is and by what stands before it.
 fn words_masked<'a>(words: &[&'a [u8]], nested: bool) -> Vec<Cow<'a, [u8]>> {
     let mut out: Vec<Cow<'a, [u8]>> = Vec::with_capacity(words.len());

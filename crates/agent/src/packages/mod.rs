@@ -6,6 +6,7 @@
 //! start, nobody can make such a path.
 
 pub mod apk;
+pub mod digests;
 pub mod dpkg;
 pub mod rpm;
 
@@ -55,11 +56,7 @@ pub struct PackageIndex {
 impl PackageIndex {
     /// Reads the databases of `root` if they changed since the last time. True: they did.
     pub fn refresh(&mut self, root: &HostRoot) -> bool {
-        let stamps: Vec<Stamp> = SOURCES
-            .iter()
-            .flat_map(|source| source.stamps)
-            .map(|path| root.metadata(path).ok().map(|it| (it.inode, it.size, it.modified_ns)))
-            .collect();
+        let stamps = stamps(root);
         if stamps == self.stamps {
             return false;
         }
@@ -78,6 +75,11 @@ impl PackageIndex {
         }
         *self = builder.finish(stamps);
         true
+    }
+
+    /// The databases of `root` are as they were when they were read.
+    pub fn is_current(&self, root: &HostRoot) -> bool {
+        stamps(root) == self.stamps
     }
 
     /// The package that installed `path`, an absolute path without `.` or `..` in it.
@@ -110,6 +112,12 @@ impl PackageIndex {
     pub fn skipped(&self) -> &[String] {
         &self.skipped
     }
+}
+
+fn stamps(root: &HostRoot) -> Vec<Stamp> {
+    let stamp =
+        |path: &&str| root.metadata(path).ok().map(|it| (it.inode, it.size, it.modified_ns));
+    SOURCES.iter().flat_map(|source| source.stamps).map(stamp).collect()
 }
 
 /// Takes packages and their files from a [`Source`].

@@ -148,6 +148,28 @@ impl Entry<'_> {
     }
 }
 
+impl Entry<'_> {
+    /// Path and digest (hexadecimal digits) of every file that may be executed.
+    pub fn each_executable(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
+        let directories: Vec<&[u8]> = self.header.texts(tag::DIR_NAMES).take(FILES_MAX).collect();
+        let names = self.header.texts(tag::BASE_NAMES).take(FILES_MAX);
+        let facts = self.header.shorts(tag::FILE_MODES).zip(self.header.texts(tag::FILE_DIGESTS));
+        let mut path = Vec::new();
+        for ((name, directory), (mode, digest)) in
+            names.zip(self.header.numbers(tag::DIR_INDEXES)).zip(facts)
+        {
+            let Some(directory) = directories.get(directory as usize) else { continue };
+            if mode & 0o111 == 0 || digest.is_empty() {
+                continue;
+            }
+            path.clear();
+            path.extend_from_slice(directory);
+            path.extend_from_slice(name);
+            each(&path, digest);
+        }
+    }
+}
+
 /// The database of a host, if it has one.
 #[derive(Debug)]
 pub struct Database {
@@ -235,6 +257,7 @@ pub fn parse_any(bytes: &[u8]) {
     let mut each = |blob: &[u8]| {
         if let Ok(entry) = Entry::parse(blob) {
             entry.each_file(&mut |_| {});
+            entry.each_executable(&mut |_, _| {});
         }
     };
     each(bytes);

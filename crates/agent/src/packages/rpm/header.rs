@@ -20,12 +20,15 @@ pub(super) mod tag {
     pub(crate) const VENDOR: u32 = 1011;
     pub(crate) const ARCH: u32 = 1022;
     pub(crate) const OLD_FILE_NAMES: u32 = 1027;
+    pub(crate) const FILE_MODES: u32 = 1030;
+    pub(crate) const FILE_DIGESTS: u32 = 1035;
     pub(crate) const SOURCE_RPM: u32 = 1044;
     pub(crate) const DIR_INDEXES: u32 = 1116;
     pub(crate) const BASE_NAMES: u32 = 1117;
     pub(crate) const DIR_NAMES: u32 = 1118;
 }
 
+const INT16: u32 = 3;
 const INT32: u32 = 4;
 const STRING: u32 = 6;
 const STRING_ARRAY: u32 = 8;
@@ -96,6 +99,13 @@ impl<'a> Header<'a> {
 
     pub(super) fn number(&self, tag: u32) -> Option<u32> {
         self.numbers(tag).next()
+    }
+
+    /// As [`Self::numbers`], of 16 bits each.
+    pub(super) fn shorts(&self, tag: u32) -> impl Iterator<Item = u16> + use<'a> {
+        let entry = self.find(tag).filter(|it| it.form == INT16);
+        let data = entry.and_then(|it| self.data.get(it.offset..)).unwrap_or_default();
+        data.chunks_exact(2).take(entry.map_or(0, |it| it.count)).map(|it| big_endian(it) as u16)
     }
 
     pub(super) fn numbers(&self, tag: u32) -> impl Iterator<Item = u32> + use<'a> {
