@@ -2,6 +2,8 @@
 
 pub mod capability;
 pub mod collect;
+pub mod costs;
+pub mod detect;
 pub mod enrol;
 pub mod facts;
 pub mod history;

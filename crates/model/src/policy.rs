@@ -36,6 +36,7 @@ pub struct GroupPolicy {
 
 impl Policy {
     /// What the agent of `host` in `group` obeys: only its own exceptions, merged.
+    #[must_use]
     pub fn of_host(&self, host: &str, group: &str) -> Self {
         let mut own = self.clone();
         own.login.whitelist.retain(|it| it.host.as_deref().is_none_or(|it| it == host));

@@ -69,13 +69,13 @@ impl Known {
     }
 }
 
-pub(crate) fn pids() -> std::io::Result<Vec<u32>> {
+pub fn pids() -> std::io::Result<Vec<u32>> {
     let entries = fs::read_dir("/proc")?;
     Ok(entries.filter_map(|it| it.ok()?.file_name().to_str()?.parse().ok()).collect())
 }
 
 /// Who this process is; `None` once it is gone.
-pub(crate) fn task(pid: u32) -> Option<Task> {
+pub fn task(pid: u32) -> Option<Task> {
     let stat = parse_stat(&read(pid, "stat")?)?;
     let status = parse_status(&read(pid, "status")?)?;
     Some(Task {
@@ -96,7 +96,7 @@ pub(crate) fn task(pid: u32) -> Option<Task> {
 }
 
 /// What this process runs; `None` once it is gone, or for a thread of the kernel.
-pub(crate) fn exec(pid: u32) -> Option<Exec> {
+pub fn exec(pid: u32) -> Option<Exec> {
     let executable = link(pid, "exe")?;
     let (arguments, arguments_cut) = parse_arguments(&read(pid, "cmdline")?);
     let environment = read(pid, "environ").unwrap_or_default();

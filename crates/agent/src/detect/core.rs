@@ -1,0 +1,379 @@
+//! Sensor, enrichment, rules and alarms in one: a step takes what happened and gives what has to
+//! be told. Everything here runs on one thread; what takes long is done elsewhere.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use engine::content::{Automatic, Catalogue};
+use engine::detect::{BuildError, Engine, Refusal, State, UserRule};
+use engine::event::{Category, Event, Field};
+use engine::whitelist::Whitelist;
+use model::finding::Finding;
+use model::policy::DetectPolicy;
+use model::time::Timestamp;
+use sensor::{Sensor, SensorError};
+
+use super::alarm;
+use super::enrich::{self, Enriched, Enricher};
+use super::merge::Merger;
+use super::seed;
+use crate::costs::Costs;
+use crate::host_root::{HostRoot, ReadError};
+use crate::inspect::thread_cpu;
+use crate::state::{self, StateError};
+use crate::verdict::Verdicts;
+
+/// Capabilities this costs for.
+pub const SENSOR: &str = "runtime_sensor";
+pub const ENRICHMENT: &str = "event_context";
+pub const RULES: &str = "detection_rules";
+
+/// Events of the kernel that are taken together.
+const CHUNK_MAX: usize = 256;
+/// Between two looks at what the sensor says of itself.
+const HEALTH_EVERY: Duration = Duration::from_secs(1);
+const ENGINE_STATE_BYTES_MAX: usize = 16 << 20;
+/// Where users put rules of their own, in the state folder.
+pub const USER_RULES: &str = "rules";
+const USER_RULES_MAX: usize = 5_000;
+const USER_RULE_BYTES_MAX: usize = 256 << 10;
+
+/// What detection is told before it starts.
+#[derive(Debug)]
+pub struct Options {
+    /// What was learned and rules of the user; nothing is kept without it.
+    pub state_dir: Option<PathBuf>,
+    pub policy: DetectPolicy,
+    /// How long a host is learned before something is called new.
+    pub learn: Duration,
+    pub sensor: sensor::Config,
+    pub catalogue: Catalogue,
+    pub costs: Costs,
+    pub verdicts: Verdicts,
+}
+
+impl Options {
+    pub fn new(catalogue: Catalogue) -> Self {
+        Self {
+            state_dir: None,
+            policy: DetectPolicy::default(),
+            learn: super::first_seen::LEARN,
+            sensor: sensor::Config::default(),
+            catalogue,
+            costs: Costs::default(),
+            verdicts: Verdicts::default(),
+        }
+    }
+}
+
+/// Why detection does not start, or stops.
+#[derive(Debug, thiserror::Error)]
+pub enum DetectError {
+    #[error("the sensor")]
+    Sensor(#[from] SensorError),
+    #[error("this host")]
+    Host(#[from] ReadError),
+    #[error("the rules about events")]
+    Rules(#[from] BuildError),
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// An alarm, and what its rule lets the agent do by itself.
+#[derive(Clone, Debug)]
+pub struct Alarm {
+    pub finding: Finding,
+    pub automatic: Automatic,
+    /// A repeat of one that was told.
+    pub is_repeat: bool,
+}
+
+/// Alarms of the whitelist that were not raised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hits {
+    pub entry: String,
+    pub hits: u64,
+    pub at: Timestamp,
+}
+
+/// All of it.
+#[derive(Debug)]
+pub struct Core {
+    sensor: Sensor,
+    judge: Judge,
+    enricher: Enricher,
+    chunk: Vec<model::event::Event>,
+    enriched: Vec<Enriched>,
+    looked_at: Timestamp,
+    lost: u64,
+    costs: Costs,
+}
+
+/// Asks the rules and makes alarms.
+#[derive(Debug)]
+struct Judge {
+    engine: Engine,
+    merger: Merger,
+    whitelist: Whitelist,
+    hits: BTreeMap<String, (u64, Timestamp)>,
+    automatic: BTreeMap<String, Automatic>,
+    engine_file: Option<PathBuf>,
+}
+
+impl Core {
+    /// Opens the sensor first, so that nothing happens unseen while the host is being read.
+    pub fn open(options: Options, now: Timestamp) -> Result<Self, DetectError> {
+        let mut watched = options.sensor;
+        let extra = options.policy.watched_paths.iter();
+        watched.watched_prefixes.extend(extra.map(|it| it.trim_end_matches('/').to_owned()));
+        let sensor = Sensor::open(&watched)?;
+        let dir = options.state_dir.as_deref();
+        let config = enrich::Config {
+            state_dir: options.state_dir.clone(),
+            learn: options.learn,
+            watched_paths: options.policy.watched_paths.clone(),
+        };
+        let root = HostRoot::live()?;
+        let mut enricher = Enricher::new(root, config, options.verdicts, now)?;
+        seed::processes(&mut enricher, now);
+        let user = dir.map(|it| user_rules(&it.join(USER_RULES))).unwrap_or_default();
+        let mut engine = Engine::new(&options.catalogue, &user)?;
+        let engine_file = dir.map(|it| it.join("rules_state.json"));
+        let kept: Option<State> = engine_file
+            .as_deref()
+            .and_then(|it| state::read(it, ENGINE_STATE_BYTES_MAX))
+            .and_then(|it| serde_json::from_slice(&it).ok());
+        if let Some(kept) = kept {
+            engine.restore(kept);
+        }
+        let automatic = engine.rules().map(|it| (it.id.clone(), it.automatic)).collect();
+        let mut judge = Judge {
+            engine,
+            merger: Merger::default(),
+            whitelist: Whitelist::default(),
+            hits: BTreeMap::new(),
+            automatic,
+            engine_file,
+        };
+        judge.set_policy(&options.policy);
+        Ok(Self {
+            sensor,
+            judge,
+            enricher,
+            chunk: Vec::with_capacity(CHUNK_MAX),
+            enriched: Vec::new(),
+            looked_at: now,
+            lost: 0,
+            costs: options.costs,
+        })
+    }
+
+    /// Waits up to `timeout` for events and adds the alarms they lead to.
+    pub fn step(
+        &mut self,
+        timeout: Duration,
+        clock: fn() -> Timestamp,
+        out: &mut Vec<Alarm>,
+    ) -> Result<(), DetectError> {
+        let began = thread_cpu();
+        let mut inside = Duration::ZERO;
+        let Self { sensor, judge, enricher, chunk, enriched, costs, .. } = self;
+        let mut count = 0;
+        let polled = sensor.poll(timeout, &mut |event| {
+            count += 1;
+            chunk.push(event);
+            if chunk.len() >= CHUNK_MAX {
+                inside += take(chunk, enriched, enricher, judge, costs, out);
+            }
+        });
+        let used = thread_cpu().saturating_sub(began).saturating_sub(inside);
+        self.costs.add(SENSOR, used, count);
+        take(
+            &mut self.chunk,
+            &mut self.enriched,
+            &mut self.enricher,
+            &mut self.judge,
+            &self.costs,
+            out,
+        );
+        polled?;
+        self.tick(clock(), out);
+        Ok(())
+    }
+
+    /// What is due without an event, and what the sensor says of itself.
+    fn tick(&mut self, now: Timestamp, out: &mut Vec<Alarm>) {
+        self.enricher.tick(now, &mut self.enriched);
+        if now.since(self.looked_at) >= HEALTH_EVERY {
+            self.looked_at = now;
+            let lost = self.sensor.health().lost_total();
+            self.costs.set_lost(SENSOR, lost);
+            if lost > self.lost {
+                let event = lost_event(lost - self.lost, lost, now);
+                self.enriched.push(Enriched { event, process: None });
+                self.lost = lost;
+                if let Ok(pids) = sensor::procfs::pids() {
+                    self.enricher.keep_running(&pids.into_iter().collect(), now);
+                }
+            }
+        }
+        self.judge.all(&mut self.enriched, &self.enricher, out);
+        self.judge.tick(now, out);
+    }
+
+    /// Asks the rules about an event of a sweep.
+    pub fn state_event(&mut self, event: Event, process: Option<u32>, out: &mut Vec<Alarm>) {
+        let id = process.and_then(|it| self.enricher.processes.id_of(it));
+        let event = match id {
+            Some(id) => self.enricher.with_process(event, id),
+            None => event,
+        };
+        self.enriched.push(Enriched { event, process: id });
+        self.judge.all(&mut self.enriched, &self.enricher, out);
+    }
+
+    pub fn set_policy(&mut self, policy: &DetectPolicy) {
+        self.judge.set_policy(policy);
+    }
+
+    /// Whitelist hits since the last time.
+    pub fn take_hits(&mut self) -> Vec<Hits> {
+        let hits = std::mem::take(&mut self.judge.hits);
+        hits.into_iter().map(|(entry, (hits, at))| Hits { entry, hits, at }).collect()
+    }
+
+    pub fn health(&self) -> sensor::Health {
+        self.sensor.health()
+    }
+
+    pub fn enricher(&self) -> &Enricher {
+        &self.enricher
+    }
+
+    /// Rules of the user that do not work.
+    pub fn refusals(&self) -> &[Refusal] {
+        self.judge.engine.refusals()
+    }
+
+    /// Rules that are asked.
+    pub fn rules(&self) -> usize {
+        self.judge.engine.rules().count()
+    }
+
+    /// Writes down what was learned and counted.
+    pub fn keep(&mut self) -> Result<(), StateError> {
+        self.enricher.keep()?;
+        if let Some(file) = &self.judge.engine_file {
+            state::write_json(file, &self.judge.engine.state())?;
+        }
+        Ok(())
+    }
+
+    /// Repeats that were gathered and not told yet.
+    pub fn drain(&mut self, out: &mut Vec<Alarm>) {
+        let rest = self.judge.merger.drain();
+        out.extend(rest.into_iter().map(|it| self.judge.alarm(it, true)));
+    }
+}
+
+/// Enriches a chunk and asks the rules about it. Returns the CPU time that took.
+fn take(
+    chunk: &mut Vec<model::event::Event>,
+    enriched: &mut Vec<Enriched>,
+    enricher: &mut Enricher,
+    judge: &mut Judge,
+    costs: &Costs,
+    out: &mut Vec<Alarm>,
+) -> Duration {
+    if chunk.is_empty() {
+        return Duration::ZERO;
+    }
+    let began = thread_cpu();
+    let count = chunk.len() as u64;
+    for event in chunk.drain(..) {
+        enricher.event(&event, enriched);
+    }
+    let middle = thread_cpu();
+    costs.add(ENRICHMENT, middle.saturating_sub(began), count);
+    let asked = enriched.len() as u64;
+    judge.all(enriched, enricher, out);
+    let end = thread_cpu();
+    costs.add(RULES, end.saturating_sub(middle), asked);
+    end.saturating_sub(began)
+}
+
+impl Judge {
+    fn set_policy(&mut self, policy: &DetectPolicy) {
+        self.engine.set_disabled(&policy.disabled_rules);
+        self.whitelist = Whitelist::new(&policy.whitelist);
+    }
+
+    fn all(&mut self, enriched: &mut Vec<Enriched>, enricher: &Enricher, out: &mut Vec<Alarm>) {
+        for it in enriched.drain(..) {
+            self.one(&it, enricher, out);
+        }
+    }
+
+    fn one(&mut self, enriched: &Enriched, enricher: &Enricher, out: &mut Vec<Alarm>) {
+        let at = enriched.event.at;
+        for detection in self.engine.evaluate(&enriched.event) {
+            // A flood of one alarm is counted; its evidence is that of the last one built.
+            if self.whitelist.is_empty()
+                && self.merger.count(&detection.rule.id, &detection.subject, at)
+            {
+                continue;
+            }
+            let finding = alarm::build(&detection, enriched, enricher);
+            if let Some(entry) = self.whitelist.silences(&finding, at) {
+                let hits = self.hits.entry(entry.to_owned()).or_insert((0, at));
+                *hits = (hits.0 + 1, at);
+                continue;
+            }
+            let mut told = Vec::new();
+            self.merger.add(finding, at, &mut told);
+            out.extend(told.into_iter().map(|it| self.alarm(it, false)));
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp, out: &mut Vec<Alarm>) {
+        let mut told = Vec::new();
+        self.merger.tick(now, &mut told);
+        out.extend(told.into_iter().map(|it| self.alarm(it, true)));
+    }
+
+    fn alarm(&self, finding: Finding, is_repeat: bool) -> Alarm {
+        let automatic = self.automatic.get(&finding.rule).copied().unwrap_or(Automatic::None);
+        Alarm { finding, automatic, is_repeat }
+    }
+}
+
+/// Tells rules that events were lost.
+fn lost_event(new: u64, all: u64, now: Timestamp) -> Event {
+    let mut event = Event::new(Category::State, now);
+    event.set(Field::StateCheck, Some("sensor_lost".into()));
+    event.set(Field::StateSubject, Some("events".into()));
+    let detail = format!("the sensor lost {new} events, {all} since it was opened");
+    event.set(Field::StateDetail, Some(detail.into()));
+    event.set(Field::EventCount, Some((new as i64).into()));
+    event
+}
+
+/// The user's rules: `*.yml` in `folder`, in the order of their names. What cannot be read is
+/// refused by the engine as an empty file.
+fn user_rules(folder: &Path) -> Vec<UserRule> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(|it| Some(it.ok()?.path()))
+        .filter(|it| it.extension().is_some_and(|it| it == "yml" || it == "yaml"))
+        .take(USER_RULES_MAX)
+        .collect();
+    paths.sort_unstable();
+    let rule = |path: &PathBuf| UserRule {
+        file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        text: state::read(path, USER_RULE_BYTES_MAX)
+            .map(|it| String::from_utf8_lossy(&it).into_owned())
+            .unwrap_or_default(),
+    };
+    paths.iter().map(rule).collect()
+}

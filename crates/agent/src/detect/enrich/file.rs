@@ -1,0 +1,206 @@
+//! Files that change: what they are for, and what changed in those that are small texts.
+
+use std::time::Duration;
+
+use engine::event::{Category, Event, Field};
+use model::event::{FileChange, Task};
+use model::time::Timestamp;
+
+use super::{Enriched, Enricher, text};
+use crate::detect::names::{TargetKind, is_temporary, target_kind};
+use crate::detect::process::Id;
+use crate::detect::texts::Compared;
+use crate::host_root::FileKind;
+
+/// How long a text that is being written is left alone.
+const SETTLE: Duration = Duration::from_millis(300);
+/// Texts that wait; more are told without what changed.
+const PENDING_MAX: usize = 512;
+const SETUID_BITS: u32 = 0o6000;
+const EXECUTABLE_BITS: u32 = 0o111;
+/// A time this far back was set by hand.
+const BACK: Duration = Duration::from_secs(1);
+
+/// A text that may still be being written.
+#[derive(Debug)]
+pub(super) struct Pending {
+    path: String,
+    due: Timestamp,
+    created: bool,
+    event: Event,
+    process: Id,
+}
+
+impl Enricher {
+    pub(super) fn file(
+        &mut self,
+        at: Timestamp,
+        task: &Task,
+        change: &FileChange,
+        out: &mut Vec<Enriched>,
+    ) {
+        let Some(told) = Told::of(change) else { return };
+        let kind = target_kind(told.path);
+        let settled = matches!(change, FileChange::Written { .. });
+        if settled && let Some(it) = self.pending.iter_mut().find(|it| it.path == told.path) {
+            it.due = at;
+            return;
+        }
+        let id = self.actor(task, at);
+        let mut event = self.begin(Category::FileEvent, at, id, Some(task));
+        event.set(Field::FileOperation, text(told.operation));
+        event.set(Field::TargetFilename, text(told.path));
+        event.set(Field::SourceFilename, told.source.and_then(text));
+        event.set(Field::TargetKind, text(self.kind_of(kind, told.path).as_str()));
+        event.set(Field::TargetInTemporary, Some(is_temporary(told.path).into()));
+        event.set(Field::TargetPackage, self.images.owner(told.path).and_then(text));
+        self.set_target(&mut event, change, told.path, at);
+        let in_host = self.processes.get(id).is_none_or(|it| {
+            it.namespaces.is_none_or(|it| it.mount == 0 || it.mount == self.host.mount)
+        });
+        let changes_text = matches!(
+            told.operation,
+            "create" | "write" | "truncate" | "rename" | "delete" | "link" | "symlink"
+        );
+        if !(changes_text && in_host && self.texts.is_watched(told.path, kind)) {
+            out.push(Enriched { event, process: Some(id) });
+            return;
+        }
+        let created = told.operation == "create";
+        let waits = matches!(change, FileChange::OpenWrite { .. });
+        if let Some(it) =
+            self.pending.iter_mut().find(|it| it.path == told.path && it.process == id)
+            && waits
+        {
+            it.due = it.due.max(at + SETTLE);
+            it.created |= created;
+            return;
+        }
+        let due = if waits { at + SETTLE } else { at };
+        let path = told.path.to_owned();
+        let pending = Pending { path, due, created, event, process: id };
+        if !waits {
+            self.compare(pending, out);
+        } else if self.pending.len() < PENDING_MAX {
+            self.pending.push(pending);
+        } else {
+            self.uncompared += 1;
+            out.push(Enriched { event: pending.event, process: Some(id) });
+        }
+    }
+
+    /// Tells of texts that are no longer being written, and of changes nobody told of.
+    pub(super) fn settle_files(&mut self, now: Timestamp, out: &mut Vec<Enriched>) {
+        let (due, left) =
+            std::mem::take(&mut self.pending).into_iter().partition(|it: &Pending| it.due <= now);
+        self.pending = left;
+        for pending in due {
+            self.compare(pending, out);
+        }
+        for (path, change) in self.texts.look(self.images.root(), now) {
+            let mut event = Event::new(Category::State, now);
+            event.set(Field::StateCheck, text("file_changed"));
+            event.set(Field::StateSubject, text(&path));
+            event.set(Field::StateDetail, text(&format!("{path} changed and no event told of it")));
+            event.set(Field::TargetFilename, text(&path));
+            event.set(Field::TargetKind, text(self.kind_of(target_kind(&path), &path).as_str()));
+            event.set(Field::TargetPackage, self.images.owner(&path).and_then(text));
+            event.set(Field::ContentDiff, text(&change.text()));
+            out.push(Enriched { event, process: None });
+        }
+    }
+
+    fn compare(&mut self, mut pending: Pending, out: &mut Vec<Enriched>) {
+        let compared = self.texts.compare(self.images.root(), &pending.path, pending.created);
+        match compared {
+            Compared::Changed(change) => {
+                pending.event.set(Field::ContentDiff, text(&change.text()));
+            }
+            // Opened for writing, and nothing came of it.
+            Compared::Same => return,
+            Compared::Unknown => {}
+        }
+        if let Ok(found) = self.images.root().metadata(&pending.path) {
+            pending.event.set(Field::TargetMode, Some(found.mode.into()));
+            pending.event.set(Field::TargetOwnerId, Some(found.uid.into()));
+            pending.event.set(Field::TargetSize, Some((found.size as i64).into()));
+        }
+        out.push(Enriched { event: pending.event, process: Some(pending.process) });
+    }
+
+    /// A shell is one by its content, wherever it lies.
+    fn kind_of(&self, kind: TargetKind, path: &str) -> TargetKind {
+        if kind == TargetKind::Binary && self.images.is_shell_at(path) {
+            return TargetKind::ShellBinary;
+        }
+        kind
+    }
+
+    fn set_target(&self, event: &mut Event, change: &FileChange, path: &str, at: Timestamp) {
+        let found = self.images.root().metadata(path).ok();
+        match change {
+            FileChange::Mode { mode, .. } => {
+                let is_file = found.is_none_or(|it| it.kind == FileKind::File);
+                let adds = is_file && mode & SETUID_BITS != 0 && mode & EXECUTABLE_BITS != 0;
+                event.set(Field::TargetMode, Some((mode & 0o7777).into()));
+                event.set(Field::AddsSetuid, Some(adds.into()));
+            }
+            FileChange::Owner { uid, .. } => {
+                event.set(Field::TargetOwnerId, uid.map(Into::into));
+            }
+            FileChange::Attribute { name, .. } => {
+                event.set(Field::AddsCapability, Some((name == "security.capability").into()));
+            }
+            FileChange::Times { modified, accessed, .. } => {
+                let back = |it: &Timestamp| at.since(*it) > BACK;
+                let moved = modified.iter().chain(accessed).any(back);
+                event.set(Field::TimesMovedBack, Some(moved.into()));
+            }
+            _ => {}
+        }
+        if let Some(found) = found {
+            if event.get(Field::TargetMode).is_none() {
+                event.set(Field::TargetMode, Some(found.mode.into()));
+            }
+            if event.get(Field::TargetOwnerId).is_none() {
+                event.set(Field::TargetOwnerId, Some(found.uid.into()));
+            }
+            event.set(Field::TargetSize, Some((found.size as i64).into()));
+        }
+    }
+}
+
+/// The parts of a change that all have.
+struct Told<'a> {
+    path: &'a str,
+    source: Option<&'a str>,
+    operation: &'static str,
+}
+
+impl<'a> Told<'a> {
+    fn of(change: &'a FileChange) -> Option<Self> {
+        let (path, source, operation) = match change {
+            FileChange::OpenWrite { path, created, truncated } => {
+                let word = match (created, truncated) {
+                    (true, _) => "create",
+                    (false, true) => "truncate",
+                    (false, false) => "write",
+                };
+                (path, None, word)
+            }
+            FileChange::OpenRead { path } => (path, None, "read"),
+            FileChange::Written { path } => (path, None, "write"),
+            FileChange::Mode { path, .. } => (path, None, "mode"),
+            FileChange::Owner { path, .. } => (path, None, "owner"),
+            FileChange::Attribute { path, .. } => (path, None, "attribute"),
+            FileChange::Flags { path, .. } => (path, None, "flags"),
+            FileChange::Renamed { from, to } => (to, Some(from.as_str()), "rename"),
+            FileChange::Linked { from, to, is_symbolic } => {
+                (to, Some(from.as_str()), if *is_symbolic { "symlink" } else { "link" })
+            }
+            FileChange::Removed { path } => (path, None, "delete"),
+            FileChange::Times { path, .. } => (path, None, "times"),
+        };
+        (!path.is_empty()).then_some(Self { path, source, operation })
+    }
+}

@@ -1,0 +1,423 @@
+//! Turns what the kernel saw into what rules ask about: every field of the taxonomy that
+//! applies, from the process table, the executables, the packages and the files.
+
+mod exec;
+mod file;
+mod kernel;
+mod network;
+mod relay;
+mod rights;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::event::{Category, Event, Field};
+use model::event::{Descriptor, Namespaces, Task, What};
+use model::time::Timestamp;
+
+use super::first_seen::{self, FirstSeen};
+use super::image::Images;
+use super::names::{ImageKind, Role, is_temporary};
+use super::process::{Id, Process, Processes};
+use super::texts::Texts;
+use super::user_names::UserNames;
+use crate::collect::container;
+use crate::collect::mask;
+use crate::host_root::{HostRoot, ReadError};
+use crate::verdict::Verdicts;
+
+/// Longest command line given to rules.
+const COMMAND_BYTES_MAX: usize = 8192;
+/// Most arguments given to rules one by one.
+const ARGUMENTS_MAX: usize = 256;
+/// Of a command line remembered with its process, for ancestors.
+const KEPT_COMMAND_BYTES_MAX: usize = 512;
+/// Containers remembered by their pid namespace.
+const CONTAINERS_MAX: usize = 1024;
+/// Of `/proc/PID/cgroup`.
+const CGROUP_BYTES_MAX: usize = 16 << 10;
+/// Inode of the first user namespace: `PROC_USER_INIT_INO` of linux/proc_ns.h.
+const INIT_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
+
+/// What enrichment is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where what was learned is kept; nothing is without it.
+    pub state_dir: Option<PathBuf>,
+    /// How long a host is learned before something is called new.
+    pub learn: Duration,
+    /// Files and folders whose text is watched beyond the built-in ones.
+    pub watched_paths: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { state_dir: None, learn: first_seen::LEARN, watched_paths: Vec::new() }
+    }
+}
+
+/// An event for the rules, and who did it.
+#[derive(Clone, Debug)]
+pub struct Enriched {
+    pub event: Event,
+    pub process: Option<Id>,
+}
+
+/// Knows the host well enough to say what an event means.
+#[derive(Debug)]
+pub struct Enricher {
+    pub processes: Processes,
+    pub images: Images,
+    pub verdicts: Verdicts,
+    users: UserNames,
+    first_seen: FirstSeen,
+    texts: Texts,
+    /// Running processes with a pipe on 0, 1 or 2, by the pipe.
+    pipes: HashMap<u64, Vec<Id>>,
+    containers: HashMap<u64, Option<Arc<str>>>,
+    host: Namespaces,
+    pending: Vec<file::Pending>,
+    /// File changes that were not compared because too many waited.
+    pub uncompared: u64,
+}
+
+impl Enricher {
+    /// Reads packages, accounts and the texts that are watched. Processes are told by events;
+    /// see [`super::pipeline`] for those that run already.
+    pub fn new(
+        root: HostRoot,
+        config: Config,
+        verdicts: Verdicts,
+        now: Timestamp,
+    ) -> Result<Self, ReadError> {
+        let host = host_namespaces(&root);
+        let dir = config.state_dir.as_deref();
+        let seen = dir.map(|it| it.join("first_seen.bin"));
+        let texts = dir.map(|it| it.join("watched_texts.json"));
+        let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let boot = Duration::new(u64::try_from(boot.tv_sec).unwrap_or(0), 0);
+        Ok(Self {
+            processes: Processes::since(now - boot),
+            users: UserNames::read(&root, now),
+            first_seen: FirstSeen::load(seen.as_deref(), config.learn, now),
+            texts: Texts::load(texts.as_deref(), &root, &config.watched_paths),
+            images: Images::new(root)?,
+            verdicts,
+            pipes: HashMap::new(),
+            containers: HashMap::new(),
+            host,
+            pending: Vec::new(),
+            uncompared: 0,
+        })
+    }
+
+    /// Takes one event of the kernel; what rules are to be asked about is added to `out`.
+    pub fn event(&mut self, event: &model::event::Event, out: &mut Vec<Enriched>) {
+        let (at, task) = (event.at, &event.task);
+        match &event.what {
+            What::Exec(it) => self.exec(at, task, it, out),
+            What::Fork { child_pid, child_started_ns } => {
+                self.processes.fork(task, *child_pid, *child_started_ns, at);
+            }
+            What::Exit { .. } => {
+                if task.tid == task.pid || task.tid == 0 {
+                    self.forget_pipes(task.pid);
+                }
+                self.processes.exit(task, at);
+            }
+            What::Connect { .. }
+            | What::Accept { .. }
+            | What::Bind { .. }
+            | What::Listen { .. } => {
+                self.network(at, task, &event.what, out);
+            }
+            What::Dns { .. } => self.dns(at, task, &event.what, out),
+            What::Dup { onto, fd } => self.dup(at, task, *onto, fd, out),
+            What::Credentials { before, after, call } => {
+                self.credentials(at, task, (before, after), *call, out);
+            }
+            What::Ptrace { .. } | What::MemoryWrite { .. } | What::Signal { .. } => {
+                self.access(at, task, &event.what, out);
+            }
+            What::File { change, result } => {
+                if result.is_none_or(|it| it >= 0) {
+                    self.file(at, task, change, out);
+                }
+            }
+            What::Rename { after, .. } => self.renamed(at, task, after, out),
+            What::Lost { .. } => {}
+            What::MemfdCreate { .. }
+            | What::ModuleLoad { .. }
+            | What::ModuleUnload { .. }
+            | What::BpfLoad { .. }
+            | What::Mount { .. }
+            | What::Unmount { .. }
+            | What::Unshare { .. }
+            | What::Setns { .. }
+            | What::PivotRoot { .. }
+            | What::RawSocket { .. } => self.kernel(at, task, &event.what, out),
+        }
+    }
+
+    /// What is due without an event: finished digests, texts that have settled, new accounts.
+    pub fn tick(&mut self, now: Timestamp, out: &mut Vec<Enriched>) {
+        for image in self.images.settle(now) {
+            self.processes.replace_image(&image);
+        }
+        self.users.refresh(self.images.root(), now);
+        self.settle_files(now, out);
+    }
+
+    /// Ends processes whose end was not told, after a loss.
+    pub fn keep_running(&mut self, alive: &HashSet<u32>, now: Timestamp) {
+        self.processes.keep_running(&|it| alive.contains(&it), now);
+        let processes = &self.processes;
+        for ids in self.pipes.values_mut() {
+            ids.retain(|it| processes.get(*it).is_some_and(|it| !it.ended));
+        }
+        self.pipes.retain(|_, ids| !ids.is_empty());
+    }
+
+    /// Writes down what was learned.
+    pub fn keep(&mut self) -> Result<(), crate::state::StateError> {
+        self.first_seen.keep()?;
+        self.texts.keep()
+    }
+
+    /// An event of a sweep with what is known of the process it is about.
+    pub fn with_process(&self, event: Event, id: Id) -> Event {
+        let mut whole = self.begin(event.category, event.at, id, None);
+        for (field, value) in event.fields() {
+            whole.set(field, Some(value.clone()));
+        }
+        whole
+    }
+
+    pub fn user_name(&self, uid: u32) -> String {
+        self.users.name(uid)
+    }
+
+    /// The process an event is of, with what the event says of its rights.
+    fn actor(&mut self, task: &Task, at: Timestamp) -> Id {
+        let (id, made) = self.processes.find(task, at);
+        if made {
+            self.meet(id, task.pid, at);
+        }
+        if let Some(process) = self.processes.get_mut(id) {
+            (process.uid, process.euid) = (task.uid, task.euid);
+            if *process.name != *task.name && !task.name.is_empty() {
+                process.name = task.name.as_str().into();
+            }
+            if task.namespaces.is_some() {
+                process.namespaces = task.namespaces;
+            }
+        }
+        id
+    }
+
+    /// An event of `category` with everything that is known of the process that acted.
+    fn begin(&self, category: Category, at: Timestamp, id: Id, task: Option<&Task>) -> Event {
+        let mut event = Event::new(category, at);
+        let Some(process) = self.processes.get(id) else { return event };
+        self.set_process(&mut event, process, at);
+        self.set_ancestors(&mut event, id, category != Category::ProcessCreation);
+        if let Some(capabilities) = task.and_then(|it| it.capabilities) {
+            event.set(
+                Field::CapabilitiesEffective,
+                Some(rights::capability_names(capabilities).into()),
+            );
+        }
+        event
+    }
+
+    fn set_process(&self, event: &mut Event, process: &Process, at: Timestamp) {
+        let image = &process.image;
+        if !image.path.is_empty() {
+            event.set(Field::Image, text(&image.path));
+            event.set(Field::ImageKind, text(process.kind.as_str()));
+        }
+        event.set(Field::CommandLine, text(&process.command));
+        event.set(Field::ProcessName, text(&process.name));
+        event.set(Field::ProcessId, Some(process.pid.into()));
+        event.set(Field::User, Some(self.users.name(process.uid).into()));
+        event.set(Field::UserId, Some(process.uid.into()));
+        event.set(Field::EffectiveUserId, Some(process.euid.into()));
+        event.set(Field::LoginUser, process.login_uid.map(|it| self.users.name(it).into()));
+        event.set(Field::LogonId, process.session.map(Into::into));
+        event.set(Field::Terminal, process.terminal.as_deref().and_then(text));
+        let interactive = process.terminal.is_some() && process.login_uid.is_some();
+        event.set(Field::IsInteractive, Some(interactive.into()));
+        event.set(Field::ScriptPath, process.script.as_deref().and_then(text));
+        let script_owner = process.script.as_deref().and_then(|it| self.images.owner(it));
+        event.set(Field::ScriptPackage, script_owner.and_then(text));
+        let transaction = process.transaction;
+        event.set(
+            Field::InPackageTransaction,
+            Some(transaction.is_some_and(|it| it.is_system).into()),
+        );
+        event.set(Field::PackageTransaction, transaction.and_then(|it| text(it.name)));
+        event.set(Field::ImagePackage, image.package.as_deref().and_then(text));
+        event.set(Field::ImagePackageVerified, image.verified.map(Into::into));
+        event.set(Field::ImageIsMemfd, Some(image.is_memory.into()));
+        event.set(Field::ImageInTemporary, Some(is_temporary(&image.path).into()));
+        event.set(Field::ImageTrueName, image.true_name.as_deref().and_then(text));
+        if let Some(identity) = image.identity {
+            event.set(Field::ImageLinkCount, Some(image.links.into()));
+            event.set(Field::ImageMode, Some((image.mode & 0o7777).into()));
+            event.set(Field::ImageOwnerId, Some(image.uid.into()));
+            event.set(Field::ImageSize, Some((identity.size as i64).into()));
+            let changed = Timestamp(identity.changed_ns / 1000);
+            event.set(Field::ImageAgeSeconds, Some((at.since(changed).as_secs() as i64).into()));
+            event.set(Field::ImageIsSetuid, Some((image.mode & 0o6000 != 0).into()));
+            event.set(Field::ImageIsDeleted, Some((image.links == 0 && !image.is_memory).into()));
+        }
+        if let Some(digest) = &image.sha256 {
+            event.set(Field::ImageHash, Some(data_encoding::HEXLOWER.encode(digest).into()));
+            let judged = self.verdicts.of(digest);
+            event.set(Field::ImageVerdict, judged.and_then(|it| text(it.verdict.as_str())));
+        }
+        event.set(Field::SessionRole, text(process.session_role.as_str()));
+        event.set(Field::ContainerId, process.container.as_deref().and_then(text));
+        event.set(Field::IsInContainer, Some(self.is_in_container(process).into()));
+    }
+
+    fn set_ancestors(&self, event: &mut Event, id: Id, with_self: bool) {
+        let mut images = Vec::new();
+        let mut names = Vec::new();
+        let mut service = self.processes.get(id).filter(|it| with_self && it.role.is_some());
+        let mut starter = None;
+        for (distance, (_, it)) in self.processes.ancestors(id).enumerate() {
+            if distance == 0 {
+                event.set(Field::ParentImage, text(&it.image.path));
+                event.set(Field::ParentCommandLine, text(&it.command));
+                event.set(Field::ParentProcessId, Some(it.pid.into()));
+                event.set(Field::ParentName, text(&it.name));
+                event.set(Field::ParentUser, Some(self.users.name(it.uid).into()));
+                event.set(Field::ParentPackage, it.image.package.as_deref().and_then(text));
+                event.set(Field::ParentKind, text(it.kind.as_str()));
+            }
+            if starter.is_none() && it.kind != ImageKind::Shell && !it.image.path.is_empty() {
+                starter = Some(it);
+            }
+            if service.is_none() && it.role.is_some() {
+                service = Some(it);
+            }
+            images.push(it.image.path.to_string());
+            names.push(it.name.to_string());
+        }
+        if let Some(it) = starter {
+            event.set(Field::StarterImage, text(&it.image.path));
+            event.set(Field::StarterKind, text(it.kind.as_str()));
+            event.set(Field::StarterTrueName, it.image.true_name.as_deref().and_then(text));
+        }
+        if let Some(it) = service {
+            event.set(Field::ServiceRole, it.role.and_then(|it| text(it.as_str())));
+            event.set(Field::ServiceImage, text(&it.image.path));
+            event.set(Field::ServicePort, it.ports.first().map(|it| u32::from(*it).into()));
+        }
+        event.set(Field::AncestorImages, Some(images.into()));
+        event.set(Field::AncestorNames, Some(names.into()));
+    }
+
+    fn is_in_container(&self, process: &Process) -> bool {
+        process.container.is_some()
+            || process.namespaces.is_some_and(|it| {
+                it.pid != 0
+                    && it.mount != 0
+                    && it.pid != self.host.pid
+                    && it.mount != self.host.mount
+            })
+    }
+
+    /// The container of a process that is not in the host's namespaces.
+    fn container_of(&mut self, pid: u32, namespaces: Option<Namespaces>) -> Option<Arc<str>> {
+        let namespaces = namespaces?;
+        if namespaces.pid == self.host.pid || namespaces.pid == 0 {
+            return None;
+        }
+        if let Some(known) = self.containers.get(&namespaces.pid) {
+            return known.clone();
+        }
+        let read = self.images.root().read_prefix(format!("/proc/{pid}/cgroup"), CGROUP_BYTES_MAX);
+        let found = read.ok().and_then(|it| container::parse(&it.bytes));
+        let found: Option<Arc<str>> = found.map(|it| it.short().into());
+        if self.containers.len() >= CONTAINERS_MAX {
+            self.containers.clear();
+        }
+        self.containers.insert(namespaces.pid, found.clone());
+        found
+    }
+
+    fn index_pipes(&mut self, id: Id) {
+        let Some(process) = self.processes.get(id) else { return };
+        let Some(stdio) = process.stdio.clone() else { return };
+        for descriptor in stdio.iter() {
+            if let Descriptor::Pipe { inode, .. } = descriptor {
+                let ids = self.pipes.entry(*inode).or_default();
+                if !ids.contains(&id) && ids.len() < relay::HOLDERS_MAX {
+                    ids.push(id);
+                }
+            }
+        }
+    }
+
+    fn forget_pipes(&mut self, pid: u32) {
+        let Some(id) = self.processes.id_of(pid) else { return };
+        let Some(stdio) = self.processes.get(id).and_then(|it| it.stdio.clone()) else { return };
+        for descriptor in stdio.iter() {
+            if let Descriptor::Pipe { inode, .. } = descriptor
+                && let Some(ids) = self.pipes.get_mut(inode)
+            {
+                ids.retain(|it| *it != id);
+                if ids.is_empty() {
+                    self.pipes.remove(inode);
+                }
+            }
+        }
+    }
+}
+
+/// A role that rules may trust is only that of a packaged program.
+fn trusted_role(process: &Process) -> Option<Role> {
+    super::names::role_of_name(process.image.real_name())
+        .filter(|_| process.image.is_packaged() && !process.image.is_memory)
+}
+
+fn host_namespaces(root: &HostRoot) -> Namespaces {
+    let number = |name: &str| {
+        let link = root.read_link(format!("/proc/1/ns/{name}")).ok()?;
+        let text = link.to_str()?.split_once('[')?.1.strip_suffix(']')?;
+        text.parse::<u64>().ok()
+    };
+    Namespaces {
+        pid: number("pid").unwrap_or(0),
+        mount: number("mnt").unwrap_or(0),
+        net: number("net").unwrap_or(0),
+        user: number("user").unwrap_or(INIT_USER_NAMESPACE),
+    }
+}
+
+/// Absent where empty: a rule that asks for a field wants something to be there.
+fn text(it: &str) -> Option<engine::event::Value> {
+    (!it.is_empty()).then(|| it.into())
+}
+
+/// The arguments for rules and for people, secrets masked.
+fn masked(arguments: &[String]) -> (Vec<String>, String) {
+    let mut masked = mask::arguments(arguments);
+    masked.truncate(ARGUMENTS_MAX);
+    let mut line = masked.join(" ");
+    if line.len() > COMMAND_BYTES_MAX {
+        line.truncate(line.floor_char_boundary(COMMAND_BYTES_MAX));
+        line.push('…');
+    }
+    (masked, line)
+}
+
+fn cut(line: &str) -> &str {
+    line.get(..line.floor_char_boundary(KEPT_COMMAND_BYTES_MAX)).unwrap_or(line)
+}
