@@ -5,7 +5,7 @@ import { finding, host } from "../src/test/world";
 import { ORIGIN, serve } from "./pages";
 
 const HOST = host(0).id;
-const FINDING = finding(0).id;
+const [FINDING, ATTACK, CHANGED] = [0, 1, 3].map((it) => finding(it).id);
 /** A person sees a change of page as immediate up to here. */
 const ROUTE_MS = 100;
 const SIGN_IN_BYTES_MAX = 400_000;
@@ -28,6 +28,8 @@ const PLACES: [name: string, path: string][] = [
   ["events", "/events?status=unhandled"],
   ["events-drawer", `/events?open=${FINDING}`],
   ["finding", `/events/${FINDING}`],
+  ["finding-tree", `/events/${ATTACK}`],
+  ["finding-diff", `/events/${CHANGED}`],
   ["enrolment", "/settings/enrolment"],
   ["policy", "/settings/policy"],
   ["users", "/settings/users"],

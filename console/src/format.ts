@@ -65,6 +65,25 @@ export function formatAgo(at: number, now: number, language: Language): string {
   return words.format(0, "second");
 }
 
+/** `6 hr`, `1 day 2 hr`: at most two units, what is less is left out. */
+export function formatSpan(seconds: number, language: Language): string {
+  const parts: string[] = [];
+  let left = Math.round(seconds);
+  for (const [unit, size] of [...STEPS.slice(2), ["second", 1] as const]) {
+    const count = Math.floor(left / size);
+    left -= count * size;
+    if (count > 0 && parts.length < 2)
+      parts.push(
+        new Intl.NumberFormat(LOCALE[language], {
+          style: "unit",
+          unit,
+          unitDisplay: "short",
+        }).format(count),
+      );
+  }
+  return parts.join(" ") || whole(language).format(0);
+}
+
 export const formatExact = (at: number, language: Language): string => exact(language).format(at);
 
 export const formatMinute = (at: number, language: Language): string => minute(language).format(at);

@@ -1,6 +1,7 @@
 import "./css/frame.css";
 import "./css/parts.css";
 import "./css/lists.css";
+import "./css/finding.css";
 import "./css/pages.css";
 import "./css/settings.css";
 import { QueryClientProvider } from "@tanstack/react-query";

@@ -57,6 +57,7 @@ export function AssetTable(props: { spec: TableSpec; filter: AssetFilter; withHo
       end: it.form === "bytes",
       render: ({ row }) => (
         <AssetValue
+          name={it.name}
           value={row[it.name]}
           form={it.form}
           {...(CHARS[it.form] && { max: CHARS[it.form] })}
@@ -118,7 +119,7 @@ function RowDetail({ spec, asset }: { spec: TableSpec; asset: AssetRow }) {
           { name: t("finding.host"), value: <HostLink host={asset.host} /> },
           ...spec.columns.map((it) => ({
             name: say(it.title),
-            value: <AssetValue value={asset.row[it.name]} form={it.form} max={64} />,
+            value: <AssetValue name={it.name} value={asset.row[it.name]} form={it.form} max={64} />,
           })),
           { name: t("asset.first_seen"), value: <When at={asset.first_seen_at} /> },
           { name: t("asset.last_seen"), value: <When at={asset.last_seen_at} /> },

@@ -5,19 +5,23 @@ import { formatBytes } from "../format";
 import { usePrefs } from "../prefs";
 import { Mono } from "./mono";
 import { When } from "./when";
+import { useWords } from "./words";
 
 const LEVELS = ["dangerous", "attention", "safe", "unknown"] as const;
 
 interface Props {
+  /** Of the column: some have a fixed vocabulary. */
+  name: string;
   value: unknown;
   form: ColumnForm;
   /** Longest text before its middle is cut. */
   max?: number | undefined;
 }
 
-export function AssetValue({ value, form, max = 44 }: Props) {
+export function AssetValue({ name, value, form, max = 44 }: Props) {
   const { t } = useTranslation();
   const { language } = usePrefs();
+  const words = useWords();
   if (value === null || value === undefined || value === "")
     return (
       <span className="muted" title={t("asset.unknown")}>
@@ -45,9 +49,10 @@ export function AssetValue({ value, form, max = 44 }: Props) {
   const text = plain(value);
   if (form === "path" || form === "hash" || form === "address")
     return <Mono text={text} max={max} />;
+  const shown = words.value(name, text);
   return (
-    <span className="cut" title={text}>
-      {text}
+    <span className="cut" title={shown}>
+      {shown}
     </span>
   );
 }

@@ -1,10 +1,12 @@
 // What came, went and changed among the assets, newest first.
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { Button } from "antd";
+import { Button, Drawer } from "antd";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { type ChangeFilter, read } from "../api";
 import type { Change, TableSpec } from "../contract";
 import { AssetValue } from "./asset-value";
+import { Facts } from "./facts";
 import { HostLink } from "./host-link";
 import { Mono } from "./mono";
 import { pagesSource } from "./source";
@@ -58,6 +60,7 @@ export function ChangeTable({ filter, withHost }: { filter: ChangeFilter; withHo
     ...read.changes({ ...filter }),
     placeholderData: (before) => before,
   });
+  const [open, setOpen] = useState<Change>();
   const say = useText();
   const spec = useSpecs();
   const columns: Column<Change>[] = [
@@ -87,14 +90,66 @@ export function ChangeTable({ filter, withHost }: { filter: ChangeFilter; withHo
     { id: "diff", title: t("change.diff"), render: (it) => <Diff change={it} inline /> },
   ];
   return (
-    <Table
-      name="changes"
-      label={t("change.title")}
-      columns={withHost ? columns : columns.filter((it) => it.id !== "host")}
-      source={pagesSource(list)}
-      rowKey={(it) => it.id}
-      empty={{ title: t("change.none"), hint: t("change.none_hint") }}
-    />
+    <>
+      <Table
+        name="changes"
+        label={t("change.title")}
+        columns={withHost ? columns : columns.filter((it) => it.id !== "host")}
+        source={pagesSource(list)}
+        rowKey={(it) => it.id}
+        current={open?.id}
+        onOpen={setOpen}
+        empty={{ title: t("change.none"), hint: t("change.none_hint") }}
+      />
+      <Drawer
+        open={open !== undefined}
+        onClose={() => setOpen(undefined)}
+        size={560}
+        mask={false}
+        destroyOnHidden
+        title={t("change.one")}
+      >
+        {open && <ChangeDetail change={open} />}
+      </Drawer>
+    </>
+  );
+}
+
+/** What differs in full, and the row as it was left. */
+function ChangeDetail({ change }: { change: Change }) {
+  const { t } = useTranslation();
+  const say = useText();
+  const spec = useSpecs()(change.kind);
+  const column = (name: string) => spec?.columns.find((it) => it.name === name);
+  return (
+    <article className="finding">
+      <Facts
+        facts={[
+          { name: t("change.at"), value: <When at={change.at} /> },
+          { name: t("change.op"), value: <Op op={change.op} /> },
+          { name: t("finding.host"), value: <HostLink host={change.host} /> },
+          { name: t("change.kind"), value: spec ? say(spec.title) : change.kind },
+        ]}
+      />
+      {change.diff.length > 0 && (
+        <section className="finding-part">
+          <h3>{t("change.diff")}</h3>
+          <Diff change={change} />
+        </section>
+      )}
+      <section className="finding-part">
+        <h3>{t(change.op === "removed" ? "change.row_before" : "change.row_after")}</h3>
+        <Facts
+          facts={Object.entries(change.row).map(([name, value]) => {
+            const known = column(name);
+            return {
+              name: known ? say(known.title) : name,
+              value: <AssetValue name={name} value={value} form={known?.form ?? "text"} max={64} />,
+            };
+          })}
+        />
+      </section>
+    </article>
   );
 }
 
@@ -125,11 +180,11 @@ function Diff({ change, inline = false }: { change: Change; inline?: boolean }) 
           <span key={it.column} className="diff-field">
             <span className="muted">{column ? say(column.title) : it.column}</span>
             <del>
-              <AssetValue value={it.before} form={form} max={28} />
+              <AssetValue name={it.column} value={it.before} form={form} max={28} />
             </del>
             <span aria-hidden="true">→</span>
             <ins>
-              <AssetValue value={it.after} form={form} max={28} />
+              <AssetValue name={it.column} value={it.after} form={form} max={28} />
             </ins>
           </span>
         );

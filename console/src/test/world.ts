@@ -4,248 +4,16 @@ import type {
   AssetKind,
   AssetRow,
   Change,
-  Counts,
   Dashboard,
-  FindingAnswer,
-  FindingItem,
-  Host,
   HostAnswer,
   Me,
   Permission,
   PolicyState,
-  Rule,
   Scan,
-  Severity,
-  Text,
 } from "../contract";
-
-const NOW = Date.now();
-const ago = (seconds: number): string => new Date(NOW - seconds * 1000).toISOString();
-const id = (prefix: string, number: number): string =>
-  `${prefix}_${number.toString(32).padStart(13, "0")}`;
-const both = (en: string, zh: string): Text => ({ en, zh });
-
-const GROUPS = ["default", "web front ends", "数据库集群", "kubernetes-workers-eu-central-1"].map(
-  (name, index) => ({ id: id("group", index + 1), name, hosts: 2500, is_default: index === 0 }),
-);
-
-const SYSTEMS = [
-  { id: "debian", name: "Debian GNU/Linux", version: "12" },
-  { id: "rocky", name: "Rocky Linux", version: "9.4" },
-  { id: "openEuler", name: "openEuler", version: "22.03 LTS" },
-];
-
-const at = <T>(list: readonly T[], index: number): T => {
-  const found = list[index % list.length];
-  if (found === undefined) throw new Error("empty list");
-  return found;
-};
-
-function counts(index: number): Counts {
-  return {
-    asset_risk: index % 7,
-    vulnerability: 0,
-    unsafe_setting: 0,
-    alarm: index % 11 === 0 ? 3 : 0,
-  };
-}
-
-export function host(index: number): Host {
-  const name =
-    index === 3
-      ? "a-really-long-host-name-that-somebody-generated-from-a-template-0003.prod.eu-central-1.internal.example.org"
-      : index === 5
-        ? "订单数据库-主库-上海"
-        : `web-${String(index).padStart(5, "0")}`;
-  const offline = index % 9 === 4;
-  const degraded = index % 5 === 1;
-  return {
-    id: id("host", index + 1),
-    name,
-    addresses: [`10.${(index >> 16) & 255}.${(index >> 8) & 255}.${index & 255}`, "fe80::1"],
-    os: at(SYSTEMS, index),
-    kernel: "6.1.0-28-amd64",
-    arch: "x86_64",
-    cpus: 4,
-    memory_bytes: 16 * 1024 ** 3,
-    agent_version: "0.1.0",
-    group: at(GROUPS, index),
-    importance: index === 0 ? "important" : "general",
-    remark: "",
-    connection: offline ? "offline" : "online",
-    protection: degraded ? "degraded" : "protected",
-    protection_reasons: [
-      ...(offline
-        ? [
-            both(
-              "the agent is offline; what it saw last is shown",
-              "代理离线，显示的是最后一次上报的状态",
-            ),
-          ]
-        : []),
-      ...(degraded
-        ? [
-            both(
-              "process_events: missing, no BTF in this kernel",
-              "process_events：缺失，内核没有 BTF",
-            ),
-          ]
-        : []),
-    ],
-    capabilities: [
-      {
-        id: "process_events",
-        state: degraded ? "missing" : "active",
-        reason: degraded ? "no BTF in this kernel" : "",
-      },
-      { id: "socket_diag", state: "active", reason: "" },
-      { id: "journal", state: "active", reason: "" },
-      { id: "file_events", state: "degraded", reason: "fanotify without FAN_REPORT_FID" },
-    ],
-    counts: counts(index),
-    risk: Math.max(0, 60 - index * 0.7),
-    enrolled_at: ago(86_400 * 20),
-    last_seen_at: offline ? ago(7200) : ago(12),
-    booted_at: ago(86_400 * 9),
-    revoked_at: null,
-    usage: { resident_bytes: 41 * 1024 ** 2, cpu_ratio: 0.0021, spool_bytes: 0 },
-    telemetry_dropped: 0,
-  };
-}
-
-const SENTENCES: [string, string, Severity, Text][] = [
-  [
-    "brute_force",
-    "GAR-LOG-001",
-    "high",
-    both(
-      "203.0.113.7 failed to log in 41 times within 30 seconds by sshd",
-      "203.0.113.7 在 30 秒内通过 sshd 登录失败 41 次",
-    ),
-  ],
-  [
-    "login_after_failures",
-    "GAR-LOG-005",
-    "critical",
-    both(
-      "203.0.113.7 logged in as root by sshd after 41 failures",
-      "203.0.113.7 在失败 41 次后以 root 通过 sshd 登录成功",
-    ),
-  ],
-  [
-    "abnormal_login",
-    "GAR-LOG-006",
-    "medium",
-    both(
-      "deploy logged in from Brazil, where this account was never seen before, at an unusual time of the day and with a key that this server has not met",
-      "deploy 从巴西登录：该账号从未在此地登录过，时间异常，且使用了本服务器未见过的密钥",
-    ),
-  ],
-  [
-    "dangerous_port",
-    "GAR-AST-001",
-    "high",
-    both(
-      "redis-server listens on 0.0.0.0:6379 without authentication",
-      "redis-server 在 0.0.0.0:6379 监听且没有认证",
-    ),
-  ],
-  [
-    "unpackaged_autostart",
-    "GAR-AST-006",
-    "low",
-    both(
-      "/etc/systemd/system/updater.service starts a program that belongs to no package",
-      "/etc/systemd/system/updater.service 启动了不属于任何软件包的程序",
-    ),
-  ],
-];
-
-export function finding(index: number): FindingItem {
-  const [category, rule, severity, sentence] = at(SENTENCES, index);
-  const where = host(index % 40);
-  const done = index % 6 === 5;
-  return {
-    id: id("finding", 1_000_000 - index),
-    host: { id: where.id, name: where.name },
-    kind: rule.startsWith("GAR-LOG") ? "alarm" : "asset_risk",
-    rule,
-    category,
-    severity,
-    subject: category === "dangerous_port" ? "tcp 0.0.0.0:6379" : "203.0.113.7",
-    sentence,
-    status: done ? "handled" : "unhandled",
-    count: 41 + index,
-    first_at: ago(index * 400 + 300),
-    last_at: ago(index * 400 + 20),
-    handling: done
-      ? { action: "mark_handled", by: "alice", at: ago(100), remark: "blocked at the firewall" }
-      : null,
-    technique: rule.startsWith("GAR-LOG") ? "T1110.001" : null,
-  };
-}
-
-function findingAnswer(index: number): FindingAnswer {
-  const item = finding(index);
-  return {
-    finding: item,
-    rule_title: both("Brute force from one source", "同一来源的暴力破解"),
-    why: both(
-      "One address tried many passwords in a short time. If it guesses one, it owns the account; most break-ins of servers on the Internet begin like this.",
-      "同一地址在短时间内尝试了大量密码。一旦猜中，账号就会失守；互联网上多数服务器入侵都由此开始。",
-    ),
-    advice: both(
-      "Look whether the address logged in afterwards. Block it at the firewall, allow keys only (PasswordAuthentication no), and keep sshd off the open Internet.",
-      "检查该地址之后是否登录成功。在防火墙封禁该地址，仅允许密钥登录（PasswordAuthentication no），不要将 sshd 暴露在公网。",
-    ),
-    actions: ["mark_handled", "ignore", "login_whitelist"],
-    params: { source: "203.0.113.7", failures: 41, window_s: 30 },
-    evidence: [
-      { type: "fact", name: "failures", value: 41 },
-      { type: "fact", name: "window_s", value: 30 },
-      {
-        type: "login",
-        service: "sshd",
-        user: "root",
-        address: "203.0.113.7",
-        country: "BR",
-        method: "password",
-      },
-      {
-        type: "log_lines",
-        source: "/var/log/auth.log",
-        omitted: 36,
-        lines: Array.from({ length: 5 }, (_, line) => ({
-          at: ago(60 - line),
-          text: `Nov 23 03:12:${40 + line} web-00000 sshd[231${line}]: Failed password for root from 203.0.113.7 port 5142${line} ssh2`,
-        })),
-      },
-      {
-        type: "processes",
-        chain: [
-          {
-            pid: 4121,
-            started_at: ago(400),
-            user: "redis",
-            executable: "/usr/local/bin/redis-server",
-            command: "redis-server *:6379",
-            sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-          },
-          {
-            pid: 1,
-            started_at: ago(86_400 * 9),
-            user: "root",
-            executable: "/usr/lib/systemd/systemd",
-            command: "/sbin/init",
-            package: "systemd",
-          },
-        ],
-      },
-    ],
-    history: [{ at: ago(90), by: "alice", action: "undo", remark: "" }],
-    similar: [finding(index + 5), finding(index + 10)],
-  };
-}
+import { ago, at, both, id } from "./world-base";
+import { finding, findingAnswer, RULES } from "./world-findings";
+import { counts, GROUPS, host } from "./world-fleet";
 
 const column = (
   name: string,
@@ -383,7 +151,14 @@ function change(index: number): Change {
             },
           ]
         : [],
-    row: {},
+    row: {
+      port: 6379,
+      protocol: "tcp",
+      address: "0.0.0.0",
+      user: "redis",
+      executable: "/opt/vendor/product/bin/redis-server",
+      level: "dangerous",
+    },
   };
 }
 
@@ -446,10 +221,10 @@ function dashboard(days: number): Dashboard {
     intrusions: [
       { category: "brute_force", count: 121 },
       { category: "abnormal_login", count: 33 },
-      { category: "password_spray", count: 9 },
-      { category: "login_after_failures", count: 2 },
+      { category: "reverse_shell", count: 9 },
+      { category: "critical_file_change", count: 2 },
     ],
-    top_hosts: [3, 0, 5, 11, 22].map((index) => {
+    top_hosts: [0, 3, 5, 11, 22].map((index) => {
       const { id, name, risk } = host(index);
       return { host: { id, name }, risk, counts: { ...counts(index), alarm: 3, asset_risk: 4 } };
     }),
@@ -465,22 +240,6 @@ function dashboard(days: number): Dashboard {
     },
   };
 }
-
-const RULES: Rule[] = SENTENCES.map(([category, rule, severity, sentence]) => ({
-  id: rule,
-  title: sentence,
-  category,
-  kind: rule.startsWith("GAR-LOG") ? "alarm" : "asset_risk",
-  severity,
-  why: sentence,
-  advice: sentence,
-  techniques: [],
-  false_alarms: [],
-  blind_spots: [],
-  actions: rule.startsWith("GAR-LOG")
-    ? ["mark_handled", "ignore", "login_whitelist"]
-    : ["mark_handled", "ignore"],
-}));
 
 const POLICY: PolicyState = {
   version: 3,
@@ -561,6 +320,8 @@ export interface Answer {
   status: number;
   body: unknown;
 }
+
+export { finding, host };
 
 /** How the made-up server is: full, without anything yet, or failing. */
 export type Mood = "full" | "empty" | "failing" | "signed_out";
@@ -704,7 +465,7 @@ function fullGet(path: string, query: URLSearchParams): Answer {
         open: [
           { kind: "alarm", category: "brute_force", severity: "high", count: 24 },
           { kind: "alarm", category: "abnormal_login", severity: "medium", count: 11 },
-          { kind: "alarm", category: "login_after_failures", severity: "critical", count: 2 },
+          { kind: "alarm", category: "reverse_shell", severity: "critical", count: 2 },
           { kind: "asset_risk", category: "dangerous_port", severity: "high", count: 104 },
           { kind: "asset_risk", category: "unpackaged_autostart", severity: "low", count: 1100 },
         ],

@@ -139,7 +139,9 @@ function Values({ kind, q, order, onOpen }: ValuesProps) {
     {
       id: "value",
       title: column ? say(column.title) : t("asset.value"),
-      render: (it) => <AssetValue value={it.value} form={column?.form ?? "text"} max={90} />,
+      render: (it) => (
+        <AssetValue name={it.column} value={it.value} form={column?.form ?? "text"} max={90} />
+      ),
     },
     {
       id: "hosts",

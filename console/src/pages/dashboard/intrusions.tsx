@@ -3,9 +3,9 @@ import { lazy, Suspense, useMemo } from "react";
 import { useTranslation } from "react-i18next";
 import type { Dashboard } from "../../contract";
 import { formatNumber } from "../../format";
-import { useCategoryName } from "../../parts/finding/words";
 import { Panel } from "../../parts/panel";
 import { Nothing, Waiting } from "../../parts/states";
+import { useWords } from "../../parts/words";
 import { usePrefs } from "../../prefs";
 import { palette } from "../../theme";
 
@@ -20,7 +20,7 @@ interface Props {
 export function Intrusions({ intrusions, days }: Props) {
   const { t } = useTranslation();
   const { language, scheme } = usePrefs();
-  const name = useCategoryName();
+  const words = useWords();
   const colours = palette(scheme);
   const wheel = [
     colours.kindAlarm,
@@ -33,7 +33,7 @@ export function Intrusions({ intrusions, days }: Props) {
   const shown = useMemo(() => intrusions.slice(0, SHOWN_MAX), [intrusions]);
   const left = intrusions.slice(SHOWN_MAX).reduce((sum, it) => sum + it.count, 0);
   const slices = shown.map((it, index) => ({
-    name: name(it.category),
+    name: words.category(it.category),
     value: it.count,
     colour: wheel[index] ?? colours.muted,
   }));
@@ -59,9 +59,9 @@ export function Intrusions({ intrusions, days }: Props) {
                   to="/events"
                   search={{ kind: "alarm", category: it.category, span }}
                   className="cut"
-                  title={name(it.category)}
+                  title={words.category(it.category)}
                 >
-                  {name(it.category)}
+                  {words.category(it.category)}
                 </Link>
                 <b>{formatNumber(it.count, language)}</b>
               </li>

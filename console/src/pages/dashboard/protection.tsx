@@ -3,9 +3,9 @@ import { lazy, Suspense } from "react";
 import { useTranslation } from "react-i18next";
 import type { Dashboard } from "../../contract";
 import { formatNumber, formatPercent } from "../../format";
-import { useCapabilityName } from "../../parts/capability";
 import { Panel } from "../../parts/panel";
 import { Waiting } from "../../parts/states";
+import { useWords } from "../../parts/words";
 import { usePrefs } from "../../prefs";
 import { palette } from "../../theme";
 
@@ -16,7 +16,7 @@ const STATES = ["protected", "degraded", "unprotected"] as const;
 export function ProtectionPanel({ protection }: { protection: Dashboard["protection"] }) {
   const { t } = useTranslation();
   const { language, scheme } = usePrefs();
-  const capability = useCapabilityName();
+  const words = useWords();
   const colours = palette(scheme);
   const colour = {
     protected: colours.good,
@@ -85,8 +85,8 @@ export function ProtectionPanel({ protection }: { protection: Dashboard["protect
           <ul>
             {protection.blind_spots.slice(0, BLIND_SHOWN).map((it) => (
               <li key={it.capability}>
-                <span className="cut" title={capability(it.capability)}>
-                  {capability(it.capability)}
+                <span className="cut" title={words.capability(it.capability)}>
+                  {words.capability(it.capability)}
                 </span>
                 <span className="muted">
                   {t("asset.on_hosts", {

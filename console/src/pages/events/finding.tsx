@@ -11,7 +11,7 @@ export function FindingPage() {
   const { finding } = route.useParams();
   useTitle(t("finding.title"));
   return (
-    <div className="page page-narrow">
+    <div className="page">
       <Link to="/events" className="back">
         <ArrowLeftOutlined /> {t("frame.events")}
       </Link>

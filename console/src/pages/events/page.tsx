@@ -7,12 +7,12 @@ import { type FindingFilter, read } from "../../api";
 import type { FindingCounters, FindingKind } from "../../contract";
 import { formatNumber } from "../../format";
 import { FindingList } from "../../parts/finding/list";
-import { useCategoryName } from "../../parts/finding/words";
 import { PageHead } from "../../parts/page-head";
 import { Pick } from "../../parts/pick";
 import { SeverityShape } from "../../parts/severity";
 import { TextFilter } from "../../parts/text-filter";
 import { useNow } from "../../parts/when";
+import { useWords } from "../../parts/words";
 import { usePrefs } from "../../prefs";
 import {
   type Edit,
@@ -179,7 +179,7 @@ function Filters({ search, set }: FiltersProps) {
 function Categories(props: { search: EventsSearch; onPick: (it: string | undefined) => void }) {
   const { language } = usePrefs();
   const { t } = useTranslation();
-  const name = useCategoryName();
+  const words = useWords();
   const { kind, category, host, group } = props.search;
   const { data } = useQuery(
     read.counters({ ...(kind && { kind }), ...(host && { host }), ...(group && { group }) }),
@@ -207,7 +207,7 @@ function Categories(props: { search: EventsSearch; onPick: (it: string | undefin
             onClick={() => props.onPick(it.id === category ? undefined : it.id)}
           >
             {it.worst && <SeverityShape severity={it.worst} />}
-            {name(it.id)}
+            {words.category(it.id)}
             <b>{formatNumber(it.count, language)}</b>
           </button>
         </li>

@@ -9,8 +9,12 @@ import { pagesSource } from "../../parts/source";
 import { Loaded, Nothing } from "../../parts/states";
 import { type Column, Table } from "../../parts/table";
 import { When } from "../../parts/when";
+import { useWords } from "../../parts/words";
 import { usePrefs } from "../../prefs";
 import { ScanItems } from "./scan";
+
+/** `user:admin` as a person says it. */
+const who = (actor: string): string => actor.replace(/^user:/, "");
 
 export function Activity({ host }: { host: string }) {
   const { t } = useTranslation();
@@ -29,6 +33,7 @@ export function Activity({ host }: { host: string }) {
 function Logins({ host }: { host: string }) {
   const { t } = useTranslation();
   const { language } = usePrefs();
+  const words = useWords();
   const list = useInfiniteQuery(read.hostLogins(host));
   const columns: Column<Login>[] = [
     { id: "at", title: t("change.at"), width: 112, render: (it) => <When at={it.at} /> },
@@ -50,7 +55,12 @@ function Logins({ host }: { host: string }) {
       render: (it) => (it.country ? formatCountry(it.country, language) : "—"),
     },
     { id: "service", title: t("login.service"), width: 90, render: (it) => it.service },
-    { id: "method", title: t("login.method"), width: 110, render: (it) => it.method || "—" },
+    {
+      id: "method",
+      title: t("login.method"),
+      width: 110,
+      render: (it) => (it.method ? words.value("method", it.method) : "—"),
+    },
   ];
   return (
     <Table
@@ -86,7 +96,7 @@ function Scans({ host }: { host: string }) {
                           ? t("scan.finished", { count: it.items.length })
                           : t("scan.waiting")}
                     </span>
-                    <span className="muted">{it.requested_by}</span>
+                    <span className="muted">{who(it.requested_by)}</span>
                   </summary>
                   <ScanItems scan={it} />
                 </details>

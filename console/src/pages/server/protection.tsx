@@ -1,19 +1,24 @@
 import { useTranslation } from "react-i18next";
 import type { Capability, HostDetail } from "../../contract";
-import { useCapabilityName } from "../../parts/capability";
 import { type Column, Table } from "../../parts/table";
+import { useWords } from "../../parts/words";
 
 const ORDER: Capability["state"][] = ["missing", "degraded", "active"];
 
 /** What the agent can see on this host, the gaps first. */
 export function ProtectionTab({ host }: { host: HostDetail }) {
   const { t } = useTranslation();
-  const name = useCapabilityName();
+  const words = useWords();
   const rows = host.capabilities.toSorted(
     (a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || a.id.localeCompare(b.id),
   );
   const columns: Column<Capability>[] = [
-    { id: "name", title: t("capability.title"), width: 320, render: (it) => name(it.id) },
+    {
+      id: "name",
+      title: t("capability.title"),
+      width: 320,
+      render: (it) => words.capability(it.id),
+    },
     {
       id: "state",
       title: t("capability.state"),

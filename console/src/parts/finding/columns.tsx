@@ -9,8 +9,8 @@ import { SeverityMark } from "../severity";
 import type { Column } from "../table";
 import { useText } from "../text";
 import { When } from "../when";
+import { useWords } from "../words";
 import { StatusMark } from "./status";
-import { useCategoryName } from "./words";
 
 interface Options {
   /** On a server's own page its name would only repeat. */
@@ -22,7 +22,7 @@ export function useFindingColumns({ withHost, onHandle }: Options): Column<Findi
   const { t } = useTranslation();
   const { language } = usePrefs();
   const say = useText();
-  const category = useCategoryName();
+  const words = useWords();
   const columns: Column<FindingItem>[] = [
     {
       id: "severity",
@@ -50,7 +50,7 @@ export function useFindingColumns({ withHost, onHandle }: Options): Column<Findi
       title: t("finding.category"),
       width: 150,
       optional: true,
-      render: (it) => category(it.category),
+      render: (it) => words.category(it.category),
     },
     {
       id: "subject",

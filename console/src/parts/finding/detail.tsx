@@ -5,7 +5,7 @@ import { Button } from "antd";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { read } from "../../api";
-import type { Finding } from "../../contract";
+import type { Finding, FindingItem } from "../../contract";
 import { formatNumber } from "../../format";
 import { usePrefs } from "../../prefs";
 import { Facts } from "../facts";
@@ -15,10 +15,11 @@ import { SeverityMark } from "../severity";
 import { Loaded } from "../states";
 import { useText } from "../text";
 import { When } from "../when";
+import { useWords } from "../words";
 import { EvidenceList } from "./evidence";
 import { useHandling, useMayHandle } from "./handle";
-import { StatusMark } from "./status";
-import { useCategoryName } from "./words";
+import { StatusMark, useDecisionName } from "./status";
+import { type Moment, timelineOf } from "./timeline";
 
 export function FindingDetail({ id }: { id: string }) {
   const finding = useQuery(read.finding(id));
@@ -31,78 +32,145 @@ export function FindingDetail({ id }: { id: string }) {
 
 function Body({ finding }: { finding: Finding }) {
   const { t } = useTranslation();
-  const { language } = usePrefs();
   const say = useText();
-  const category = useCategoryName();
+  const words = useWords();
   return (
     <article className="finding">
-      <header>
-        <div className="finding-marks">
-          <SeverityMark severity={finding.severity} />
-          <StatusMark finding={finding} />
-          <span className="muted">{category(finding.category)}</span>
+      <div className="finding-grid">
+        <header>
+          <div className="finding-marks">
+            <SeverityMark severity={finding.severity} />
+            <StatusMark finding={finding} />
+            <span className="muted">{words.category(finding.category)}</span>
+          </div>
+          <h2>{say(finding.sentence)}</h2>
+          <Decide finding={finding} />
+        </header>
+        <div className="finding-facts">
+          <FindingFacts finding={finding} />
         </div>
-        <h2>{say(finding.sentence)}</h2>
-        <Decide finding={finding} />
-      </header>
-      <Facts
-        facts={[
-          { name: t("finding.host"), value: <HostLink host={finding.host} /> },
-          { name: t("finding.subject"), value: <Mono text={finding.subject} max={70} /> },
-          { name: t("finding.count"), value: formatNumber(finding.count, language) },
-          { name: t("finding.first_at"), value: <When at={finding.first_at} /> },
-          { name: t("finding.last_at"), value: <When at={finding.last_at} /> },
-          {
-            name: t("finding.rule"),
-            value: (
-              <>
-                {finding.rule_title && say(finding.rule_title)} <Mono text={finding.rule} />
-              </>
-            ),
-          },
-          ...(finding.technique
-            ? [{ name: t("finding.technique"), value: <Technique id={finding.technique} /> }]
-            : []),
-        ]}
-      />
-      {finding.why && (
-        <Part title={t("finding.why")}>
-          <p className="prose">{say(finding.why)}</p>
-        </Part>
-      )}
-      <Part title={t("finding.evidence")}>
-        <EvidenceList evidence={finding.evidence} />
-      </Part>
-      {finding.advice && (
-        <Part title={t("finding.advice")}>
-          <p className="prose">{say(finding.advice)}</p>
-        </Part>
-      )}
-      {finding.history.length > 0 && (
-        <Part title={t("finding.history")}>
-          <History finding={finding} />
-        </Part>
-      )}
-      {finding.similar.length > 0 && (
-        <Part title={t("finding.similar")}>
-          <ul className="similar">
-            {finding.similar.map((it) => (
-              <li key={it.id}>
-                <SeverityMark severity={it.severity} />
-                <Link to="/events/$finding" params={{ finding: it.id }} className="cut">
-                  {say(it.sentence)}
-                </Link>
-                <When at={it.last_at} />
-              </li>
-            ))}
-          </ul>
-        </Part>
-      )}
+        <div className="finding-main">
+          {finding.why && (
+            <Part title={t("finding.why")}>
+              <p className="prose">{say(finding.why)}</p>
+            </Part>
+          )}
+          <Part title={t("finding.evidence")}>
+            <EvidenceList evidence={finding.evidence} />
+          </Part>
+          {finding.advice && (
+            <Part title={t("finding.advice")}>
+              <p className="prose">{say(finding.advice)}</p>
+            </Part>
+          )}
+        </div>
+        <div className="finding-side">
+          <Part title={t("finding.timeline")}>
+            <Timeline finding={finding} />
+          </Part>
+          {finding.history.length > 0 && (
+            <Part title={t("finding.history")}>
+              <History finding={finding} />
+            </Part>
+          )}
+          {finding.similar.length > 0 && (
+            <Part title={t("finding.similar")}>
+              <FindingLinks findings={finding.similar} />
+            </Part>
+          )}
+        </div>
+      </div>
       <details className="raw">
         <summary>{t("finding.raw")}</summary>
         <pre>{JSON.stringify(finding, null, 2)}</pre>
       </details>
     </article>
+  );
+}
+
+function FindingFacts({ finding }: { finding: Finding }) {
+  const { t } = useTranslation();
+  const { language } = usePrefs();
+  const say = useText();
+  return (
+    <Facts
+      facts={[
+        { name: t("finding.host"), value: <HostLink host={finding.host} /> },
+        { name: t("finding.subject"), value: <Mono text={finding.subject} max={70} /> },
+        { name: t("finding.count"), value: formatNumber(finding.count, language) },
+        { name: t("finding.first_at"), value: <When at={finding.first_at} /> },
+        { name: t("finding.last_at"), value: <When at={finding.last_at} /> },
+        {
+          name: t("finding.rule"),
+          value: (
+            <>
+              {finding.rule_title && say(finding.rule_title)} <Mono text={finding.rule} />
+            </>
+          ),
+        },
+        ...(finding.technique
+          ? [{ name: t("finding.technique"), value: <Technique id={finding.technique} /> }]
+          : []),
+      ]}
+    />
+  );
+}
+
+function FindingLinks({ findings }: { findings: FindingItem[] }) {
+  const say = useText();
+  return (
+    <ul className="similar">
+      {findings.map((it) => (
+        <li key={it.id}>
+          <SeverityMark severity={it.severity} />
+          <Link
+            to="/events/$finding"
+            params={{ finding: it.id }}
+            className="cut"
+            title={say(it.sentence)}
+          >
+            {say(it.sentence)}
+          </Link>
+          <When at={it.last_at} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function Timeline({ finding }: { finding: Finding }) {
+  const { t } = useTranslation();
+  const { language } = usePrefs();
+  const did = useDecisionName();
+  const tell = (it: Moment): string => {
+    switch (it.what) {
+      case "first":
+        return t("timeline.first");
+      case "last":
+        return t("timeline.last", { shown: formatNumber(it.count, language) });
+      case "started":
+        return t("timeline.started", { user: it.user, name: it.executable });
+      case "line":
+        return t("timeline.line", { text: it.text });
+      case "decided":
+        return it.remark
+          ? t("timeline.decided_why", { by: it.by, what: did(it.action), remark: it.remark })
+          : t("timeline.decided", { by: it.by, what: did(it.action) });
+    }
+  };
+  return (
+    <ol className="timeline">
+      {timelineOf(finding).map((it) => (
+        <li
+          key={`${it.at} ${tell(it)}`}
+          data-what={it.what}
+          data-guilty={(it.what === "started" && it.guilty) || undefined}
+        >
+          <When at={it.at} />
+          <span>{tell(it)}</span>
+        </li>
+      ))}
+    </ol>
   );
 }
 
@@ -131,17 +199,13 @@ function Part({ title, children }: { title: string; children: ReactNode }) {
 }
 
 function History({ finding }: { finding: Finding }) {
-  const { t, i18n } = useTranslation();
+  const did = useDecisionName();
   return (
     <ol className="history">
       {finding.history.map((it) => (
         <li key={it.at + it.action}>
           <When at={it.at} />
-          <span>
-            {i18n.exists(`handled.${it.action}`)
-              ? t(`handled.${it.action}` as "handled.ignore")
-              : it.action}
-          </span>
+          <span>{did(it.action)}</span>
           <span className="muted">{it.by}</span>
           {it.remark && <q>{it.remark}</q>}
         </li>

@@ -3,39 +3,55 @@ import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { read } from "../../api";
 import type { Evidence } from "../../contract";
-import { formatClock, formatCountry, formatExact } from "../../format";
+import { formatClock, formatCountry, formatExact, formatSpan } from "../../format";
 import { usePrefs } from "../../prefs";
 import { AssetValue, plain } from "../asset-value";
 import { Facts } from "../facts";
 import { Mono } from "../mono";
 import { useText } from "../text";
-import { When } from "../when";
+import { useWords } from "../words";
+import { Origin, originOf } from "./origin";
+import { ProcessTree } from "./tree";
 
+type Of<T extends Evidence["type"]> = Extract<Evidence, { type: T }>;
+
+const isA =
+  <T extends Evidence["type"]>(type: T) =>
+  (it: Evidence): it is Of<T> =>
+    it.type === type;
+
+/** The tree first, because it says the most; then single facts, and what the rule met last. */
 export function EvidenceList({ evidence }: { evidence: Evidence[] }) {
   const { t } = useTranslation();
-  const facts = evidence.filter((it) => it.type === "fact");
-  const rest = evidence.filter((it) => it.type !== "fact");
+  const trees = evidence.filter(isA("processes"));
+  const facts = evidence.filter(isA("fact"));
+  const matches = evidence.filter(isA("match"));
+  const rest = evidence.filter((it) => !["processes", "fact", "match"].includes(it.type));
+  const knownBad = matches.some((it) => it.field === "ImageVerdict" && it.value === "malicious");
   return (
     <div className="evidence">
-      {facts.length > 0 && (
-        <Facts
-          facts={facts.map((it) => ({
-            name: it.name.replaceAll("_", " "),
-            value: <span className="mono">{plain(it.value)}</span>,
-          }))}
-        />
-      )}
+      {trees.map((it) => (
+        <section key={JSON.stringify(it)}>
+          <h4>{t("evidence.processes")}</h4>
+          <ProcessTree chain={it.chain} knownBad={knownBad} />
+        </section>
+      ))}
+      {facts.length > 0 && <FactList facts={facts} />}
       {rest.map((it) => (
         <section key={JSON.stringify(it)}>
           <h4>{t(`evidence.${it.type}`)}</h4>
           <One evidence={it} />
         </section>
       ))}
+      {matches.length > 0 && (
+        <section>
+          <h4>{t("evidence.match")}</h4>
+          <Matches matches={matches} />
+        </section>
+      )}
     </div>
   );
 }
-
-type Of<T extends Evidence["type"]> = Extract<Evidence, { type: T }>;
 
 function One({ evidence }: { evidence: Evidence }) {
   switch (evidence.type) {
@@ -47,17 +63,27 @@ function One({ evidence }: { evidence: Evidence }) {
       return <File evidence={evidence} />;
     case "asset":
       return <Asset evidence={evidence} />;
-    case "processes":
-      return <Processes evidence={evidence} />;
     case "connection":
       return <Connection evidence={evidence} />;
     case "change":
       return <Change evidence={evidence} />;
+    case "processes":
     case "match":
-      return <Match evidence={evidence} />;
     case "fact":
       return null;
   }
+}
+
+function FactList({ facts }: { facts: Of<"fact">[] }) {
+  const { language } = usePrefs();
+  const words = useWords();
+  const shown = (it: Of<"fact">): string => {
+    // Units stand last in names.
+    if (typeof it.value === "number" && it.name.endsWith("_s"))
+      return formatSpan(it.value, language);
+    return words.value(it.name, plain(it.value));
+  };
+  return <Facts facts={facts.map((it) => ({ name: words.fact(it.name), value: shown(it) }))} />;
 }
 
 function LogLines({ evidence }: { evidence: Of<"log_lines"> }) {
@@ -88,6 +114,7 @@ function LogLines({ evidence }: { evidence: Of<"log_lines"> }) {
 function Login({ evidence }: { evidence: Of<"login"> }) {
   const { t } = useTranslation();
   const { language } = usePrefs();
+  const words = useWords();
   const facts = [
     { name: t("login.address"), value: <Mono text={evidence.address} /> },
     { name: t("login.user"), value: <Mono text={evidence.user} /> },
@@ -95,7 +122,8 @@ function Login({ evidence }: { evidence: Of<"login"> }) {
   ];
   if (evidence.country)
     facts.push({ name: t("login.country"), value: formatCountry(evidence.country, language) });
-  if (evidence.method) facts.push({ name: t("login.method"), value: evidence.method });
+  if (evidence.method)
+    facts.push({ name: t("login.method"), value: words.value("method", evidence.method) });
   if (evidence.key_fingerprint)
     facts.push({ name: t("login.key"), value: <Mono text={evidence.key_fingerprint} max={40} /> });
   return <Facts facts={facts} />;
@@ -112,7 +140,15 @@ function File({ evidence }: { evidence: Of<"file"> }) {
   if (evidence.text) facts.push({ name: t("evidence.text"), value: <code>{evidence.text}</code> });
   if (evidence.sha256)
     facts.push({ name: "SHA-256", value: <Mono text={evidence.sha256} max={40} /> });
-  facts.push({ name: t("evidence.package"), value: <Package name={evidence.package} /> });
+  facts.push({
+    name: t("evidence.package"),
+    value: (
+      <Origin
+        origin={originOf(evidence, false)}
+        {...(evidence.package && { name: evidence.package })}
+      />
+    ),
+  });
   return <Facts facts={facts} />;
 }
 
@@ -121,44 +157,69 @@ function Connection({ evidence }: { evidence: Of<"connection"> }) {
   return (
     <Facts
       facts={[
-        { name: t("evidence.protocol"), value: evidence.protocol },
-        { name: t("evidence.local"), value: <Mono text={evidence.local} /> },
-        { name: t("evidence.remote"), value: <Mono text={evidence.remote} /> },
+        { name: t("evidence.protocol"), value: evidence.protocol.toUpperCase() },
         {
           name: t("evidence.direction"),
           value: t(evidence.initiated ? "evidence.outbound" : "evidence.inbound"),
         },
+        { name: t("evidence.local"), value: <Mono text={evidence.local} /> },
+        { name: t("evidence.remote"), value: <Mono text={evidence.remote} /> },
       ]}
     />
   );
 }
 
+/** As a diff: signs and colours; both say the same. */
 function Change({ evidence }: { evidence: Of<"change"> }) {
   const { t } = useTranslation();
+  const lines = (["removed", "added"] as const).flatMap((side) =>
+    evidence[side].map((text, index) => ({ side, text, id: `${side} ${index}` })),
+  );
   return (
     <figure className="log">
       <figcaption>
         <Mono text={evidence.path} />
       </figcaption>
-      <pre>
-        {evidence.removed.map((line) => `- ${line}\n`)}
-        {evidence.added.map((line) => `+ ${line}\n`)}
-      </pre>
+      <ol className="patch">
+        {lines.map((it) => (
+          <li key={it.id} data-side={it.side}>
+            <span title={t(`evidence.${it.side}`)}>{it.side === "added" ? "+" : "−"}</span>
+            <code>{it.text || " "}</code>
+          </li>
+        ))}
+      </ol>
       {evidence.omitted > 0 && (
-        <p className="muted">{t("evidence.omitted", { count: evidence.omitted })}</p>
+        <p className="muted">{t("evidence.lines_left_out", { count: evidence.omitted })}</p>
       )}
     </figure>
   );
 }
 
-function Match({ evidence }: { evidence: Of<"match"> }) {
+function Matches({ matches }: { matches: Of<"match">[] }) {
   const { t } = useTranslation();
-  const facts = [
-    { name: evidence.field, value: <span className="mono">{plain(evidence.value)}</span> },
-  ];
-  if (evidence.pattern)
-    facts.push({ name: t("evidence.pattern"), value: <code>{evidence.pattern}</code> });
-  return <Facts facts={facts} />;
+  const words = useWords();
+  return (
+    <table className="matches">
+      <thead>
+        <tr>
+          <th scope="col">{t("evidence.match_field")}</th>
+          <th scope="col">{t("evidence.match_value")}</th>
+          <th scope="col">{t("evidence.match_rule")}</th>
+        </tr>
+      </thead>
+      <tbody>
+        {matches.map((it) => (
+          <tr key={`${it.field} ${it.pattern ?? ""}`}>
+            <td title={it.field}>{words.field(it.field)}</td>
+            <td className="mono">
+              {Array.isArray(it.value) ? it.value.map(plain).join(", ") : plain(it.value)}
+            </td>
+            <td className="mono muted">{it.pattern ?? "—"}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
 }
 
 function Asset({ evidence }: { evidence: Of<"asset"> }) {
@@ -169,41 +230,8 @@ function Asset({ evidence }: { evidence: Of<"asset"> }) {
     const column = columns?.find((it) => it.name === name);
     return {
       name: column ? say(column.title) : name,
-      value: <AssetValue value={value} form={column?.form ?? "text"} max={60} />,
+      value: <AssetValue name={name} value={value} form={column?.form ?? "text"} max={60} />,
     };
   });
   return <Facts facts={facts} />;
-}
-
-/** Drawn from the oldest ancestor down to the guilty process, which stands first in the data. */
-function Processes({ evidence }: { evidence: Of<"processes"> }) {
-  const { t } = useTranslation();
-  const chain = evidence.chain.toReversed();
-  return (
-    <ol className="process-chain">
-      {chain.map((it, depth) => (
-        <li
-          key={`${it.pid} ${it.started_at}`}
-          style={{ marginInlineStart: depth * 18 }}
-          data-guilty={depth === chain.length - 1 || undefined}
-        >
-          <div>
-            <Mono text={it.executable} />
-            <span className="muted">
-              {t("evidence.process", { pid: it.pid, user: it.user })} · <When at={it.started_at} />
-            </span>
-            <Package name={it.package} />
-          </div>
-          <code>{it.command}</code>
-          {it.sha256 && <Mono text={it.sha256} max={28} />}
-        </li>
-      ))}
-    </ol>
-  );
-}
-
-function Package({ name }: { name: string | null | undefined }) {
-  const { t } = useTranslation();
-  if (name) return <span className="mono">{name}</span>;
-  return <span className="muted">{t("evidence.no_package")}</span>;
 }

@@ -26,7 +26,7 @@ interface LineProps {
 }
 
 /** A name with what it means on the left, its field on the right. */
-export function Line({ label, about, id, children }: LineProps) {
+function Line({ label, about, id, children }: LineProps) {
   return (
     <div className="policy-line">
       <div>

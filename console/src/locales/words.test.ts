@@ -1,0 +1,85 @@
+// What agents and rules say in single words has a name in both languages. The words are read
+// where they are made: a new category, capability, field or fact without a name fails here.
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import en from "./en.json";
+import zh from "./zh.json";
+
+const ROOT = join(import.meta.dirname, "../../..");
+
+const under = (folder: string, ending: string): string[] =>
+  readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
+    .filter(
+      (it) => it.endsWith(ending) && !/(^|\/)(target|tests?|bench|conformance)(\/|\.rs$)/.test(it),
+    )
+    .map((it) => readFileSync(join(ROOT, folder, it), "utf8"));
+
+const RUST = under("crates", ".rs");
+const SERVER = under("crates/server/src", ".rs");
+const RULES = under("content/detections", "rule.yml");
+
+/** The first group of every match, once each. */
+const found = (texts: string[], pattern: RegExp): string[] =>
+  [
+    ...new Set(texts.flatMap((text) => [...text.matchAll(pattern)].map((it) => it[1] ?? ""))),
+  ].sort();
+
+/** The words of a `words!` enum. */
+function wordsOf(name: string): string[] {
+  const body = RUST.map((it) => new RegExp(`^    ${name} \\{$([^}]*)`, "m").exec(it)?.[1]).find(
+    (it) => it !== undefined,
+  );
+  return found([body ?? ""], / = "([^"]+)"/g);
+}
+
+/** As the console looks a fact up, see `factKey`. */
+const key = (name: string) => name.toLowerCase().replaceAll(/[^a-z0-9]+/g, "_");
+
+const WORDS: [group: string, words: string[], at: (catalogue: typeof en) => object][] = [
+  ["category", found(RULES, /^category: *([a-z_]+)/gm), (it) => it.category],
+  [
+    "capability.name",
+    found(RUST, /(?:capability|capabilities\.one|reporter\.one|matrix\.set)\(\s*"([a-z_.]+)"/g).map(
+      key,
+    ),
+    (it) => it.capability.name,
+  ],
+  [
+    "field",
+    found(
+      RUST.filter((it) => it.includes("\nfields! {")).map((it) => it.split("\nfields! {")[1] ?? ""),
+      /^ {4}([A-Z][A-Za-z]+): (?:Text|Integer|Bool|List), /gm,
+    ),
+    (it) => it.field,
+  ],
+  [
+    "fact",
+    [
+      ...found(RUST, /Evidence::Fact \{\s*name: "([^"]+)"/g),
+      ...found(RUST, /\bfact\("([^"]+)"/g),
+      ...found(RUST, /\("([a-z_]+)", policy\.[a-z_]+, policy\.[a-z_]+\)/g),
+    ].map(key),
+    (it) => it.fact,
+  ],
+  [
+    "audit.did",
+    found(SERVER, /(?:audit\([^)]*?|entry\([^)]*?|action: )"([a-z_]+\.[a-z_]+)"/g).map(key),
+    (it) => it.audit.did,
+  ],
+  ["word.executable_state", wordsOf("ExecutableState"), (it) => it.word.executable_state],
+  ["word.sudo", wordsOf("Extent"), (it) => it.word.sudo],
+  ["word.password", wordsOf("PasswordState"), (it) => it.word.password],
+  ["word.scope", wordsOf("Scope"), (it) => it.word.scope],
+  ["word.authentication", wordsOf("Authentication"), (it) => it.word.authentication],
+  ["word.method", wordsOf("Method"), (it) => it.word.method],
+  ["word.how", wordsOf("Copied"), (it) => it.word.how],
+];
+
+test.each(WORDS)("every %s has a name in both languages", (_, words, at) => {
+  expect(words.length).toBeGreaterThan(0);
+  for (const catalogue of [en, zh] as (typeof en)[]) {
+    const named = at(catalogue) as Record<string, string>;
+    expect(words.filter((it) => !named[it])).toEqual([]);
+  }
+});
