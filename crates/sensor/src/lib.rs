@@ -6,7 +6,9 @@
 
 mod clock;
 mod connector;
+pub mod fanotify;
 mod health;
+pub mod namespace;
 mod polling;
 pub mod processes;
 pub mod procfs;

@@ -35,6 +35,8 @@ const PACKAGES: &[Package] = &[
     Package { name: "openssh-client", brings: Program("ssh"), needs: &[Need::Test, Need::Bench] },
     Package { name: "sshpass", brings: Program("sshpass"), needs: &[Need::Test, Need::Bench] },
     Package { name: "iproute2", brings: Program("ip"), needs: &[Need::Test, Need::Bench] },
+    // Looks at the packet filter from outside.
+    Package { name: "nftables", brings: Program("nft"), needs: &[Need::Test] },
     Package { name: "curl", brings: Program("curl"), needs: &[Need::Test] },
     Package { name: "chromium", brings: Program("chromium"), needs: &[Need::Test] },
     Package {
