@@ -8,6 +8,7 @@ pub mod link_health;
 pub mod login;
 pub mod place;
 pub mod ports;
+pub mod self_protection;
 pub mod sigma;
 pub mod text;
 pub mod whitelist;

@@ -140,7 +140,7 @@ pub fn is_local(address: IpAddr) -> bool {
 }
 
 /// A block of addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Cidr {
     base: IpAddr,
     bits: u8,
@@ -159,26 +159,63 @@ impl Cidr {
         (bits <= most).then_some(Self { base, bits })
     }
 
-    /// How many leading bits its addresses share.
-    pub const fn bits(&self) -> u8 {
-        self.bits
-    }
-
-    pub const fn is_ipv4(&self) -> bool {
-        self.base.is_ipv4()
-    }
-
-    /// Whether some address is in both.
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self.contains(other.base) || other.contains(self.base)
-    }
-
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.base, address) {
             (IpAddr::V4(base), IpAddr::V4(it)) => mask4(base, self.bits) == mask4(it, self.bits),
             (IpAddr::V6(base), IpAddr::V6(it)) => mask6(base, self.bits) == mask6(it, self.bits),
             _ => false,
         }
+    }
+
+    /// One address as a block.
+    pub fn single(address: IpAddr) -> Self {
+        Self { base: address, bits: if address.is_ipv4() { 32 } else { 128 } }
+    }
+
+    /// The same block, named by its first address.
+    #[must_use]
+    pub fn normal(&self) -> Self {
+        Self { base: self.first(), bits: self.bits }
+    }
+
+    pub fn first(&self) -> IpAddr {
+        match self.base {
+            IpAddr::V4(base) => IpAddr::V4(mask4(base, self.bits).into()),
+            IpAddr::V6(base) => IpAddr::V6(mask6(base, self.bits).into()),
+        }
+    }
+
+    pub fn last(&self) -> IpAddr {
+        match self.base {
+            IpAddr::V4(base) => {
+                let host = u32::MAX.checked_shr(u32::from(self.bits)).unwrap_or(0);
+                IpAddr::V4((mask4(base, self.bits) | host).into())
+            }
+            IpAddr::V6(base) => {
+                let host = u128::MAX.checked_shr(u32::from(self.bits)).unwrap_or(0);
+                IpAddr::V6((mask6(base, self.bits) | host).into())
+            }
+        }
+    }
+
+    /// Length of the prefix.
+    pub fn bits(&self) -> u8 {
+        self.bits
+    }
+
+    /// Whether this is one address.
+    pub fn is_single(&self) -> bool {
+        self.bits == if self.base.is_ipv4() { 32 } else { 128 }
+    }
+
+    /// Whether every address of `other` is in this block.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.bits <= other.bits && self.contains(other.base)
+    }
+
+    /// Two blocks that share an address: one of them covers the other.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.covers(other) || other.covers(self)
     }
 }
 
@@ -206,6 +243,33 @@ fn mask6(address: Ipv6Addr, bits: u8) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blocks_have_ends_and_cover_each_other() {
+        for (text, first, last, single) in [
+            ("192.0.2.77/24", "192.0.2.0", "192.0.2.255", false),
+            ("192.0.2.77", "192.0.2.77", "192.0.2.77", true),
+            ("0.0.0.0/0", "0.0.0.0", "255.255.255.255", false),
+            ("2001:db8::1/64", "2001:db8::", "2001:db8::ffff:ffff:ffff:ffff", false),
+            ("::/0", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", false),
+            ("::1", "::1", "::1", true),
+        ] {
+            let block = Cidr::parse(text).unwrap();
+            assert_eq!(block.first().to_string(), first, "{text}");
+            assert_eq!(block.last().to_string(), last, "{text}");
+            assert_eq!(block.is_single(), single, "{text}");
+            assert_eq!(block.normal().first(), block.first(), "{text}");
+        }
+        for (one, other, overlap) in [
+            ("10.0.0.0/8", "10.1.2.3", true),
+            ("10.1.2.3", "10.0.0.0/8", true),
+            ("10.1.2.0/25", "10.1.2.128/25", false),
+            ("0.0.0.0/0", "::1", false),
+        ] {
+            let (one, other) = (Cidr::parse(one).unwrap(), Cidr::parse(other).unwrap());
+            assert_eq!(one.overlaps(&other), overlap, "{one} {other}");
+        }
+    }
 
     #[test]
     fn local_and_networks_without_a_database() {
@@ -240,15 +304,6 @@ mod tests {
         ] {
             let block = Cidr::parse(block).unwrap();
             assert_eq!(block.contains(address.parse().unwrap()), want, "{block} {address}");
-        }
-        for (one, other, want) in [
-            ("192.0.2.0/24", "192.0.2.9", true),
-            ("192.0.2.9", "192.0.0.0/16", true),
-            ("192.0.2.0/24", "192.0.3.0/24", false),
-            ("0.0.0.0/0", "::/0", false),
-        ] {
-            let (one, other) = (Cidr::parse(one).unwrap(), Cidr::parse(other).unwrap());
-            assert_eq!((one.overlaps(&other), other.overlaps(&one)), (want, want), "{one} {other}");
         }
         for wrong in ["", "x", "1.2.3.4/33", "::/129", "1.2.3.4/-1", "1.2.3.4/"] {
             assert_eq!(Cidr::parse(wrong), None, "{wrong}");

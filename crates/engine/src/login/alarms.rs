@@ -205,7 +205,7 @@ impl Alarm {
             occurrences,
             resolved: false,
             incident: String::new(),
-            confidence: 0,
+            confidence: rule.confidence,
         }
     }
 }
