@@ -4,6 +4,7 @@
 //! (until the next boot: such a machine has to start `garrison agent supervise` itself).
 //! Programs run here: `systemctl`, and this one.
 
+pub(crate) mod permit;
 pub mod supervise;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,8 @@ use model::wire::HostFacts;
 use crate::enrol::{self, EnrolError};
 use crate::identity::{self, Identity, IdentityError};
 use crate::link::connect;
+use crate::respond::block;
+use crate::state::StateError;
 
 const UNIT: &str = include_str!("install/garrison-agent.service");
 const UNIT_NAME: &str = "garrison-agent.service";
@@ -45,6 +48,12 @@ pub enum InstallError {
     Enrol(#[from] EnrolError),
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    #[error(
+        "the vault holds {0} isolated files: restore or delete them first, or discard them with it"
+    )]
+    Isolated(usize),
+    #[error("the permission to stop")]
+    Permit(#[from] StateError),
     #[error("`systemctl {what}` failed: {said}")]
     Systemctl { what: String, said: String },
     #[error("the agent does not stop (process {0})")]
@@ -112,6 +121,7 @@ pub async fn install(
     if kept.is_none() && token.is_none() {
         return Err(InstallError::NoToken);
     }
+    permit(places, token)?;
     stop(places, by)?;
     place_program(Path::new("/proc/self/exe"), &places.program)?;
     identity::make_dir(&places.home)?;
@@ -125,13 +135,28 @@ pub async fn install(
     Ok(Installed { host: identity.host, enrolled, by })
 }
 
-/// Stops the agent and removes everything it put on the machine, itself last.
-pub fn uninstall(places: &Places) -> Result<(), InstallError> {
+/// Stops the agent and removes everything it put on the machine, itself last. With a `token` the
+/// server raises no alarm about it. Isolated files go with the vault, so they have to be put back
+/// or deleted before, unless `discard_isolated`.
+pub fn uninstall(
+    places: &Places,
+    token: Option<&EnrolToken>,
+    discard_isolated: bool,
+) -> Result<(), InstallError> {
     if !rustix::process::geteuid().is_root() {
         return Err(InstallError::NotRoot);
     }
+    let isolated = isolated(&places.state);
+    if isolated > 0 && !discard_isolated {
+        return Err(InstallError::Isolated(isolated));
+    }
     let by = Manager::here();
+    permit(places, token)?;
     stop(places, by)?;
+    // A host whose kernel has no packet filter has no table either.
+    if let Err(error) = block::clear() {
+        tracing::warn!(%error, "blocked addresses");
+    }
     if by == Manager::Systemd && places.unit.exists() {
         systemctl(&["disable", UNIT_NAME])?;
     }
@@ -161,6 +186,19 @@ fn usable(
     let ca = connect::digest(&identity.ca.0.as_slice().into());
     let same_server = token.is_none_or(|it| it.ca_pin == ca);
     (same_server && latest > now).then_some(identity)
+}
+
+fn permit(places: &Places, token: Option<&EnrolToken>) -> Result<(), InstallError> {
+    match token {
+        Some(token) if places.state.is_dir() => Ok(permit::write(&places.state, token)?),
+        _ => Ok(()),
+    }
+}
+
+/// Files in the vault.
+fn isolated(state: &Path) -> usize {
+    let entries = fs::read_dir(state.join("vault")).into_iter().flatten().flatten();
+    entries.filter(|it| it.path().extension().is_some_and(|it| it == "sealed")).count()
 }
 
 fn start(places: &Places, by: Manager) -> Result<(), InstallError> {
@@ -194,7 +232,6 @@ fn stop(places: &Places, by: Manager) -> Result<(), InstallError> {
 fn unit(places: &Places) -> String {
     UNIT.replace("@PROGRAM@", &places.program.display().to_string())
         .replace("@STATE@", &places.state.display().to_string())
-        .replace("@HOME@", &places.home.display().to_string())
 }
 
 /// Copies `from` over `to` in one step, unless it is the same already.

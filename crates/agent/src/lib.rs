@@ -13,6 +13,7 @@ pub mod inspect;
 pub mod install;
 pub mod link;
 pub mod packages;
+pub mod respond;
 pub mod runtime;
 pub mod schedule;
 pub mod spool;

@@ -4,7 +4,7 @@
 //! A list is lines of `VERDICT SHA256 [NAME]`, or `SHA256` alone, which means malicious; `#`
 //! begins a comment. What a person isolated on this host is kept beside it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -106,6 +106,13 @@ impl Verdicts {
     pub fn of(&self, digest: &Sha256) -> Option<Judged> {
         let known = self.shared.read().unwrap_or_else(PoisonError::into_inner);
         known.by_digest.get(digest).cloned()
+    }
+
+    /// The digests of everything malicious: what must not start.
+    pub fn refused(&self) -> HashSet<Sha256> {
+        let known = self.shared.read().unwrap_or_else(PoisonError::into_inner);
+        let bad = known.by_digest.iter().filter(|(_, it)| it.verdict == Verdict::Malicious);
+        bad.map(|(digest, _)| *digest).collect()
     }
 
     /// Nothing is judged, so no content needs to be read for it.

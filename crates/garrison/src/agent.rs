@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use ::agent::install::{self, Manager, Places};
+use ::agent::respond::guard;
 use ::agent::runtime::{self, Config};
 use ::agent::{enrol, facts, host_root::HostRoot};
 use anyhow::Context as _;
@@ -43,7 +44,18 @@ pub(crate) enum Args {
         home: PathBuf,
     },
     /// Stop the agent and remove everything it put on this machine.
-    Uninstall,
+    Uninstall {
+        /// File that holds an enrolment token, `-` for standard input: without one the server
+        /// raises an alarm when the agent stays away.
+        #[arg(long, value_name = "FILE")]
+        token_file: Option<PathBuf>,
+        /// Delete for good what is still in the vault.
+        #[arg(long)]
+        discard_isolated: bool,
+    },
+    /// Answer the kernel's questions about programs that start; run by the agent.
+    #[command(hide = true)]
+    Guard,
     /// Protect this machine until stopped.
     Run {
         #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
@@ -62,10 +74,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Args::Enroll { token_file, state } => enroll(&token_file, &state)?,
         Args::Install { token_file } => install(token_file.as_deref())?,
         Args::Supervise { home } => supervise(&home)?,
-        Args::Uninstall => {
-            install::uninstall(&Places::under("/".as_ref()))?;
+        Args::Uninstall { token_file, discard_isolated } => {
+            let token = token_file.as_deref().map(read_token).transpose()?;
+            let places = Places::under("/".as_ref());
+            install::uninstall(&places, token.as_ref(), discard_isolated)?;
             process::say("the agent is gone from this machine");
         }
+        Args::Guard => guard::serve(&guard::Scope::All)?,
         Args::Run { state, auth_log, supervised } => protect(state, auth_log, supervised)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -126,6 +141,6 @@ fn protect(state_dir: PathBuf, auth_log: Vec<PathBuf>, supervised: bool) -> anyh
     runtime.block_on(async {
         let (stop, stopped) = watch::channel(false);
         process::stop_on_request(stop, supervised)?;
-        runtime::run(config, stopped).await.map_err(anyhow::Error::from)
+        Box::pin(runtime::run(config, stopped)).await.map_err(anyhow::Error::from)
     })
 }

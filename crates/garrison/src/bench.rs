@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 mod assets;
+mod block;
 mod host;
 mod idle;
 mod login;
@@ -41,6 +42,8 @@ pub(crate) enum Args {
         #[arg(long, default_value_t = 1_000_000)]
         alarms: u64,
     },
+    /// From the deciding log line to the packet filter, and ten thousand addresses at once.
+    Block,
     /// What the agent's spool makes durable, and how soon it is back after a crash.
     Spool,
 }
@@ -52,6 +55,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Args::Idle { seconds } => idle::run(*seconds)?,
         Args::Login { lines, seed } => login::run(*lines, *seed)?,
         Args::Store { hosts, alarms } => store::run(*hosts, *alarms)?,
+        Args::Block => block::run()?,
         Args::Spool => spool::run()?,
     };
     Ok(if print(&bars) { ExitCode::SUCCESS } else { ExitCode::from(crate::EXIT_FINDINGS) })

@@ -20,6 +20,13 @@ pub(super) const LOG_FILE: &str = "agent.log";
 const OLD_LOG_FILE: &str = "agent.log.1";
 /// Everything the supervisor leaves in its directory.
 pub(super) const FILES: [&str; 3] = [PID_FILE, LOG_FILE, OLD_LOG_FILE];
+/// In the agent's state: written to as long as the agent does not hang.
+pub const ALIVE_FILE: &str = "alive";
+/// An agent without a sign of life for this long is killed.
+const SILENT_MAX: Duration = Duration::from_mins(1);
+const ALIVE_LOOK: Duration = Duration::from_secs(5);
+/// The kernel ends others before the agent when memory runs out.
+const OOM_SCORE: &str = "-500";
 const LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
 const RESTART_DELAY_MIN: Duration = Duration::from_secs(1);
 const RESTART_DELAY_MAX: Duration = Duration::from_secs(30);
@@ -38,9 +45,12 @@ pub async fn supervise(program: &Path, home: &Path) -> Result<(), InstallError> 
     write!(pid_file, "{}", std::process::id()).map_err(|it| io_error("write", &path, it))?;
     // A session of its own: the terminal it was started from may go. It may have one already.
     let _ = setsid();
+    // Only root may; anybody else's agent is ended as any other program.
+    let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     let handler = |kind| signal(kind).map_err(|it| io_error("handle signals for", program, it));
     let mut terminate = handler(SignalKind::terminate())?;
     let mut interrupt = handler(SignalKind::interrupt())?;
+    let alive = home.join("agent").join(ALIVE_FILE);
     let mut delay = RESTART_DELAY_MIN;
     loop {
         let began = Instant::now();
@@ -49,6 +59,11 @@ pub async fn supervise(program: &Path, home: &Path) -> Result<(), InstallError> 
         let input = agent.stdin.take();
         let ended = tokio::select! {
             ended = agent.wait() => ended,
+            () = hangs(&alive, began, SILENT_MAX) => {
+                tracing::error!("the agent hangs, it is ended");
+                let _ = agent.kill().await;
+                agent.wait().await
+            }
             _ = terminate.recv() => return end(agent, input).await,
             _ = interrupt.recv() => return end(agent, input).await,
         };
@@ -127,6 +142,21 @@ fn start(program: &Path, home: &Path) -> Result<Child, InstallError> {
         .stderr(file)
         .spawn()
         .map_err(|it| io_error("start", program, it))
+}
+
+/// Ready when there was no sign of life in `alive` for `silent_max`, at two looks: a machine that
+/// slept shows an old one at the first.
+pub(super) async fn hangs(alive: &Path, began: Instant, silent_max: Duration) {
+    let look = ALIVE_LOOK.min(silent_max / 4);
+    let mut missed = 0;
+    while missed < 2 {
+        tokio::time::sleep(look).await;
+        let sign = fs::metadata(alive).and_then(|it| it.modified()).ok();
+        let age = sign.and_then(|it| it.elapsed().ok()).unwrap_or(silent_max);
+        // One of an earlier run is older than this run.
+        let silent = age.min(began.elapsed()) >= silent_max;
+        missed = if silent { missed + 1 } else { 0 };
+    }
 }
 
 async fn end(mut agent: Child, input: Option<ChildStdin>) -> Result<(), InstallError> {

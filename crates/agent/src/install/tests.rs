@@ -9,7 +9,7 @@ fn the_unit_is_filled_in_and_limited() {
     assert!(!text.contains('@'), "{text}");
     for line in [
         "ExecStart=/usr/local/bin/garrison agent run --state /var/lib/garrison/agent",
-        "ReadWritePaths=/var/lib/garrison",
+        "WatchdogSec=60",
         "MemoryMax=150M",
         "NoNewPrivileges=yes",
     ] {
@@ -70,4 +70,41 @@ fn nobody_to_stop_is_no_error() {
     let dir = tempfile::tempdir().unwrap();
     assert!(supervise::stop(dir.path()).is_ok());
     assert!(supervise::stop(&dir.path().join("absent")).is_ok());
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn an_agent_without_a_sign_of_life_hangs() {
+    let dir = tempfile::tempdir().unwrap();
+    let alive = dir.path().join(supervise::ALIVE_FILE);
+    let span = std::time::Duration::from_millis(400);
+    let hangs = || supervise::hangs(&alive, std::time::Instant::now(), span);
+    let signs = async {
+        loop {
+            fs::write(&alive, "").unwrap();
+            tokio::time::sleep(span / 8).await;
+        }
+    };
+    tokio::select! {
+        () = hangs() => panic!("it gave signs"),
+        () = signs => {}
+        () = tokio::time::sleep(span * 4) => {}
+    }
+    let silent = tokio::time::timeout(span * 20, hangs()).await;
+    assert!(silent.is_ok(), "the signs stayed out");
+}
+
+#[test]
+fn isolated_files_are_not_lost_with_the_agent() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(isolated(dir.path()), 0);
+    fs::create_dir(dir.path().join("vault")).unwrap();
+    for name in ["key", "iso-1.json", "iso-1.sealed"] {
+        fs::write(dir.path().join("vault").join(name), "").unwrap();
+    }
+    assert_eq!(isolated(dir.path()), 1);
+    if rustix::process::geteuid().is_root() {
+        let places = Places { state: dir.path().to_owned(), ..Places::under(dir.path()) };
+        assert!(matches!(uninstall(&places, None, false), Err(InstallError::Isolated(1))));
+        assert!(dir.path().join("vault/iso-1.sealed").exists());
+    }
 }

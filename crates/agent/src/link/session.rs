@@ -17,6 +17,7 @@ use super::rpc::link_client::LinkClient;
 use super::usage::usage;
 use super::{Channels, Config, Frames, Inbound, LinkState, keep, now};
 use crate::identity::{self, Credentials, Der, Identity};
+use crate::install;
 use crate::spool::{Lane, Spool, SpoolError};
 
 /// Frames that may wait for the connection. Few, so that an alarm does not wait behind telemetry.
@@ -88,7 +89,7 @@ impl Session<'_> {
         }
         let end = self.converse(&mut stream, stop).await;
         if matches!(end, End::Stopped | End::Renewed) {
-            stream.goodbye().await;
+            stream.goodbye(install::permit::reason(&self.config.state_dir)).await;
         }
         end
     }
@@ -303,8 +304,8 @@ impl Stream {
     }
 
     /// The server should know that this end is meant.
-    async fn goodbye(mut self) {
-        let goodbye = Up::Goodbye(wire::Goodbye { reason: "stopping".to_owned() });
+    async fn goodbye(mut self, reason: String) {
+        let goodbye = Up::Goodbye(wire::Goodbye { reason });
         self.pumps.abort_all();
         let last = async {
             if self.send(goodbye).await.is_ok() {

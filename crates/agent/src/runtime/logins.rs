@@ -18,6 +18,7 @@ use model::wire::{LoginSeen, Record};
 use tokio::sync::mpsc;
 
 use super::reporter::Reporter;
+use crate::respond::answers::Answers;
 use crate::spool::{Lane, Spool};
 use crate::watch::WatchEvent;
 
@@ -46,6 +47,7 @@ pub(super) struct LoginWorker {
     places: Places,
     spool: Spool,
     reporter: Reporter,
+    answers: Answers,
     state: PathBuf,
     kept_at: Timestamp,
     changed: bool,
@@ -60,7 +62,7 @@ impl LoginWorker {
         catalogue: &Catalogue,
         policy: LoginPolicy,
         places: Places,
-        (spool, reporter): (Spool, Reporter),
+        (spool, reporter, answers): (Spool, Reporter, Answers),
         state: PathBuf,
         clock: fn() -> Timestamp,
     ) -> Result<Self, ContentError> {
@@ -72,6 +74,7 @@ impl LoginWorker {
             dropped: spool.stats().telemetry.dropped,
             spool,
             reporter,
+            answers,
             state,
             kept_at: clock(),
             changed: false,
@@ -132,6 +135,8 @@ impl LoginWorker {
 
     fn decide_one(&mut self, attempt: &Attempt, now: Timestamp) -> Option<Record> {
         let decided = self.correlator.observe(attempt, &self.places, now);
+        // Before anything is queued: an answer does not wait for the disk.
+        decided.findings.iter().for_each(|it| self.answers.consider(it, now));
         self.pending.extend(decided.findings);
         decided.login.map(login_record)
     }

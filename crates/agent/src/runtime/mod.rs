@@ -1,10 +1,14 @@
 //! Puts the agent together: followers and collectors in threads of their own, the link on the
 //! async runtime, bounded channels between them. A part that fails costs itself only.
 
+mod alive;
 mod assets;
 mod logins;
 mod processes;
+mod protect;
 mod reporter;
+pub mod responder;
+mod response;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,13 +31,17 @@ use crate::collect;
 use crate::facts;
 use crate::host_root::{HostRoot, ReadError};
 use crate::inspect::Inspector;
+use crate::install;
 use crate::link::{self, Channels, Inbound, LinkError, LinkState};
+use crate::respond::answers::Answers;
 use crate::spool::{self, Spool, SpoolError};
 use crate::state;
+use crate::verdict::Verdicts;
 use crate::watch::{self as logs, AskedLogs};
 use assets::{AssetWorker, Input};
 use logins::{LoginWorker, Order};
 use reporter::Reporter;
+use response::{Response, Told};
 
 /// Orders that wait for a thread that is busy; more than an operator can give by hand.
 const ORDERS_WAITING_MAX: usize = 256;
@@ -82,6 +90,7 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Runt
     let dir = &config.state_dir;
     std::fs::create_dir_all(dir)
         .map_err(|source| RuntimeError::StateDir { path: dir.clone(), source })?;
+    install::permit::clear(dir);
     let root = HostRoot::live().map_err(RuntimeError::Root)?;
     let catalogue = Catalogue::embedded().map_err(RuntimeError::Content)?;
     let spool =
@@ -90,7 +99,12 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Runt
         .and_then(|it| serde_json::from_slice(&it).ok())
         .unwrap_or_default();
     let reporter = Reporter::new(hello(&root, kept.version), spool.clone());
-    let logins = start_logins(&catalogue, &kept.policy, &config, spool.clone(), reporter.clone())?;
+    let verdicts = Verdicts::load(dir);
+    let both = (spool.clone(), reporter.clone());
+    let response = Response::start(&config, &catalogue, &kept.policy, both, verdicts)?;
+    let told = response.told();
+    let parts = (spool.clone(), reporter.clone(), told.answers.clone());
+    let logins = start_logins(&catalogue, &kept.policy, &config, parts)?;
     let (assets, assets_thread) = start_assets(
         Inspected { root, accounts: logins.orders.clone() },
         &catalogue,
@@ -106,6 +120,7 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Runt
     let dispatcher = Dispatcher {
         assets,
         logins: logins.orders.clone(),
+        response: told,
         logs: Arc::clone(&logins.followers.asked),
         outbox,
         reporter: reporter.clone(),
@@ -119,9 +134,14 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Runt
         state: watch::Sender::new(LinkState::Offline(String::new())),
     };
     let link = link::run(link::Config::new(dir.clone()), spool, channels, stop);
-    let (ended, ()) = tokio::join!(link, dispatcher.run(inbound));
+    let working = async { tokio::join!(link, dispatcher.run(inbound)) };
+    let (ended, ()) = tokio::select! {
+        ended = working => ended,
+        never = alive::signs(dir) => match never {},
+    };
     processes_stop.store(true, Ordering::Relaxed);
     logins.stop();
+    response.stop();
     join(assets_thread, "assets");
     join(processes, "processes");
     ended.map_err(RuntimeError::Link)
@@ -190,8 +210,7 @@ fn start_logins(
     catalogue: &Catalogue,
     policy: &Policy,
     config: &Config,
-    spool: Spool,
-    reporter: Reporter,
+    (spool, reporter, answers): (Spool, Reporter, Answers),
 ) -> Result<Logins, RuntimeError> {
     let places = match config.countries.map(Places::from_bytes) {
         Some(Ok(places)) => places,
@@ -213,9 +232,15 @@ fn start_logins(
     let (sender, events) = mpsc::channel(logins::EVENTS_WAITING_MAX);
     let (orders, ordered) = mpsc::channel(ORDERS_WAITING_MAX);
     let learned = config.state_dir.join("logins.json");
-    let worker =
-        LoginWorker::new(catalogue, policy.login.clone(), places, (spool, reporter), learned, now)
-            .map_err(RuntimeError::Content)?;
+    let worker = LoginWorker::new(
+        catalogue,
+        policy.login.clone(),
+        places,
+        (spool, reporter, answers),
+        learned,
+        now,
+    )
+    .map_err(RuntimeError::Content)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -249,6 +274,7 @@ fn join(thread: JoinHandle<()>, name: &str) {
 struct Dispatcher {
     assets: SyncSender<Input>,
     logins: mpsc::Sender<Order>,
+    response: Told,
     logs: AskedLogs,
     outbox: mpsc::Sender<TaskUpdate>,
     reporter: Reporter,
@@ -280,7 +306,7 @@ impl Dispatcher {
     }
 
     async fn task(&self, task: Task) {
-        let refusal = match task.task {
+        let refusal = match task.task.clone() {
             Some(task::Task::Scan(scan)) => match assets::check_items(&scan.items) {
                 Ok(()) => {
                     let input = Input::Scan { id: task.id.clone(), items: scan.items };
@@ -294,7 +320,7 @@ impl Dispatcher {
                 | task::Task::Discard(_)
                 | task::Task::Block(_)
                 | task::Task::Unblock(_),
-            ) => Some("this agent does not respond".to_owned()),
+            ) => self.response.carry_out(task.clone()).err(),
             None => Some("this agent does not know this kind of task".to_owned()),
         };
         let update = TaskUpdate {
@@ -319,6 +345,7 @@ impl Dispatcher {
             tracing::error!(%error, "the policy could not be kept");
         }
         self.reporter.set_policy_version(kept.version);
+        self.response.set_policy(&kept.policy);
         follow(&self.logs, &kept.policy.collect);
         let _ = self.logins.send(Order::Policy(kept.policy.login.clone())).await;
         self.assets(Input::Policy(Box::new(kept.policy)));

@@ -1,0 +1,346 @@
+//! The guard over programs: a process of its own that answers the kernel, and its supervisor in
+//! the agent.
+//!
+//! They speak in lines. The supervisor writes `+SHA256` and `-SHA256`; the guard writes `.` as long
+//! as it answers, `R PID PATH` for what it refused, `L PID PATH` for what it let start unexamined,
+//! `O` when the kernel dropped questions, and `M COUNT REASON` for what it cannot guard. A guard
+//! whose beat stays out is killed: the kernel lets everything pass then.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use data_encoding::HEXLOWER;
+use sensor::fanotify::FanotifyError;
+use sensor::fanotify::exec_guard::{ANSWER_WITHIN, ExecGuard, Identity, Question, Told};
+use sensor::fanotify::mounts::Mounts;
+use sha2::{Digest as _, Sha256};
+
+use crate::verdict::Verdicts;
+
+type Digest = [u8; 32];
+
+/// Contents that are known by what they lie in; the oldest half is forgotten beyond.
+const KNOWN_MAX: usize = 20_000;
+/// Between two beats.
+const BEAT: Duration = Duration::from_millis(50);
+/// A guard that was silent this long is killed.
+pub const SILENT_MAX: Duration = Duration::from_millis(500);
+/// A guard that is just starting has this long for its first beat.
+const START_MAX: Duration = Duration::from_secs(10);
+const RESTART_MIN: Duration = Duration::from_secs(1);
+const RESTART_MAX: Duration = Duration::from_mins(5);
+/// A guard that ran this long is started again at once.
+const SETTLED: Duration = Duration::from_mins(1);
+const PIECE_BYTES: usize = 64 << 10;
+/// Longest line either side takes.
+const LINE_BYTES_MAX: usize = 16 << 10;
+const MOUNTS_LOOK: Duration = Duration::from_secs(1);
+
+/// Which file systems are guarded.
+#[derive(Clone, Debug)]
+pub enum Scope {
+    /// Every one that is mounted now or later.
+    All,
+    /// Those that these paths lie on.
+    Only(Vec<PathBuf>),
+}
+
+/// What the guard tells the agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    Told(Told),
+    /// Mounts that cannot be guarded, with the first reason.
+    Unguarded {
+        count: usize,
+        reason: String,
+    },
+    /// A guard began to answer.
+    Up,
+    /// It ended or was killed, and why.
+    Down(String),
+}
+
+/// What a guard process refuses, shared by its threads.
+#[derive(Debug, Default)]
+struct Judge {
+    refused: RwLock<HashSet<Digest>>,
+    known: Mutex<HashMap<Identity, Digest>>,
+}
+
+impl Judge {
+    /// Whether the program may start; `None`: its time was over before that was known.
+    fn allows(&self, question: &Question) -> bool {
+        if self.refused.read().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            return true;
+        }
+        let known = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.get(&question.identity).copied()
+        };
+        // The whole content is read even past its time: the next question finds it known.
+        let Some(digest) = known.or_else(|| digest(question)) else { return true };
+        if known.is_none() {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() >= KNOWN_MAX {
+                let mut keep = false;
+                known.retain(|_, _| {
+                    keep = !keep;
+                    keep
+                });
+            }
+            known.insert(question.identity, digest);
+        }
+        !self.refused.read().unwrap_or_else(PoisonError::into_inner).contains(&digest)
+    }
+
+    fn obey(&self, line: &str) {
+        let (sign, hex) = line.split_at_checked(1).unwrap_or_default();
+        let digest = HEXLOWER.decode(hex.as_bytes()).ok().and_then(|it| it.try_into().ok());
+        let Some(digest) = digest else { return };
+        let mut refused = self.refused.write().unwrap_or_else(PoisonError::into_inner);
+        match sign {
+            "+" => drop(refused.insert(digest)),
+            "-" => drop(refused.remove(&digest)),
+            _ => {}
+        }
+    }
+}
+
+fn digest(question: &Question) -> Option<Digest> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; PIECE_BYTES];
+    let mut file = &question.file;
+    loop {
+        match file.read(&mut buffer).ok()? {
+            0 => return Some(hasher.finalize().into()),
+            length => hasher.update(buffer.get(..length).unwrap_or_default()),
+        }
+    }
+}
+
+/// The guard process: answers until its standard input ends. What it writes goes to its standard
+/// output.
+pub fn serve(scope: &Scope) -> Result<(), FanotifyError> {
+    let guard = ExecGuard::open(ANSWER_WITHIN)?;
+    let judge = Arc::new(Judge::default());
+    let stop = AtomicBool::new(false);
+    let orders = Arc::clone(&judge);
+    // The first lines are in before anything is asked, for as far as they were written.
+    std::thread::spawn(move || {
+        let mut input = BufReader::new(std::io::stdin());
+        let mut line = String::new();
+        while read_line(&mut input, &mut line) {
+            orders.obey(&line);
+        }
+        // The agent is gone: nobody watches the beat any more.
+        std::process::exit(0);
+    });
+    let say = |line: &str| {
+        let mut out = std::io::stdout().lock();
+        let said = out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n"));
+        if said.and_then(|()| out.flush()).is_err() {
+            std::process::exit(0);
+        }
+    };
+    let mut beaten = Instant::now();
+    std::thread::scope(|scope_of_threads| {
+        scope_of_threads.spawn(|| mark(&guard, scope, &stop, &say));
+        let tell = |told: Told| say(&line_of(&told));
+        let beat = |hangs: bool| {
+            if hangs {
+                std::process::exit(3);
+            }
+            if beaten.elapsed() >= BEAT {
+                beaten = Instant::now();
+                say(".");
+            }
+        };
+        guard.run(|it| judge.allows(it), tell, beat, &stop)
+    })
+}
+
+/// Marks what is to be guarded, and what is mounted later.
+fn mark(guard: &ExecGuard, scope: &Scope, stop: &AtomicBool, say: &impl Fn(&str)) {
+    let mut failed: Vec<String> = Vec::new();
+    let told = |failed: &[String]| {
+        let first = failed.first().map(String::as_str).unwrap_or_default();
+        say(&format!("M {} {first}", failed.len()));
+    };
+    let paths = match scope {
+        Scope::Only(paths) => paths.as_slice(),
+        Scope::All => &[],
+    };
+    for path in paths {
+        if let Err(error) = guard.mark(path) {
+            failed.push(super::step::whole(&error));
+        }
+    }
+    let (Scope::All, Ok(mut mounts)) = (scope, Mounts::open()) else { return told(&failed) };
+    let mut marked: HashSet<String> = HashSet::new();
+    let mut first = true;
+    while !stop.load(Ordering::Relaxed) {
+        if !first && !mounts.wait(MOUNTS_LOOK) {
+            continue;
+        }
+        first = false;
+        let known = failed.len();
+        for mount in mounts.list().unwrap_or_default() {
+            if mount.is_kernel() || !marked.insert(mount.device.clone()) {
+                continue;
+            }
+            if mount.is_foreign() {
+                failed.push(format!("{} is of kind {}", mount.point.display(), mount.kind));
+            } else if let Err(error) = guard.mark(&mount.point) {
+                failed.push(super::step::whole(&error));
+            }
+        }
+        if failed.len() != known {
+            told(&failed);
+        }
+    }
+}
+
+fn line_of(told: &Told) -> String {
+    let clean = |path: &Path| path.display().to_string().replace(['\n', '\r'], "?");
+    match told {
+        Told::Refused { path, pid } => format!("R {pid} {}", clean(path)),
+        Told::Late { path, pid } => format!("L {pid} {}", clean(path)),
+        Told::Overflow => "O".to_owned(),
+    }
+}
+
+/// What a line of the guard says; `None` for a beat and for what is none.
+pub fn parse_line(line: &str) -> Option<News> {
+    let mut parts = line.splitn(3, ' ');
+    let (kind, number) = (parts.next()?, parts.next());
+    let rest = || parts.clone().next().unwrap_or_default();
+    let process = || Some((PathBuf::from(rest()), number?.parse().ok()?));
+    match kind {
+        "R" => process().map(|(path, pid)| News::Told(Told::Refused { path, pid })),
+        "L" => process().map(|(path, pid)| News::Told(Told::Late { path, pid })),
+        "O" => Some(News::Told(Told::Overflow)),
+        "M" => Some(News::Unguarded { count: number?.parse().ok()?, reason: rest().to_owned() }),
+        _ => None,
+    }
+}
+
+/// A line without its end; false at the end of the input. One that is too long ends it.
+fn read_line(input: &mut impl std::io::BufRead, line: &mut String) -> bool {
+    line.clear();
+    let mut bytes = Vec::new();
+    let read = input.take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut bytes);
+    if read.is_err() || bytes.pop() != Some(b'\n') {
+        return false;
+    }
+    line.push_str(&String::from_utf8_lossy(&bytes));
+    true
+}
+
+/// Keeps a guard process running and watches its beat, until `stop`. `tell` hears what it says.
+pub fn supervise(
+    command: impl Fn() -> Command,
+    verdicts: &Verdicts,
+    tell: impl Fn(News),
+    stop: &AtomicBool,
+) {
+    let mut pause = RESTART_MIN;
+    while !stop.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        let why = match run_once(command(), verdicts, &tell, stop) {
+            Ok(why) => why,
+            Err(error) => error.to_string(),
+        };
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        tell(News::Down(why));
+        pause = if began.elapsed() > SETTLED { RESTART_MIN } else { (pause * 2).min(RESTART_MAX) };
+        let until = Instant::now() + pause;
+        while Instant::now() < until && !stop.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+/// Until the guard ends, or has to be ended; the reason.
+fn run_once(
+    mut command: Command,
+    verdicts: &Verdicts,
+    tell: &impl Fn(News),
+    stop: &AtomicBool,
+) -> std::io::Result<String> {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let lines = lines_of(&mut child);
+    let mut input = child.stdin.take();
+    let mut refused: HashSet<Digest> = HashSet::new();
+    let mut generation = None;
+    let mut patience = START_MAX;
+    let why = loop {
+        if stop.load(Ordering::Relaxed) {
+            break "the agent stops".to_owned();
+        }
+        if generation != Some(verdicts.generation())
+            && let Some(input) = &mut input
+        {
+            generation = Some(verdicts.generation());
+            if send(input, &mut refused, verdicts.refused()).is_err() {
+                break "it does not listen any more".to_owned();
+            }
+        }
+        match lines.recv_timeout(patience) {
+            Ok(line) => {
+                if patience == START_MAX {
+                    patience = SILENT_MAX;
+                    tell(News::Up);
+                }
+                if let Some(news) = parse_line(&line) {
+                    tell(news);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => break "its beat stayed out".to_owned(),
+            Err(RecvTimeoutError::Disconnected) => break "it ended by itself".to_owned(),
+        }
+    };
+    drop(input);
+    child.kill()?;
+    child.wait()?;
+    Ok(why)
+}
+
+fn send(
+    input: &mut impl std::io::Write,
+    sent: &mut HashSet<Digest>,
+    now: HashSet<Digest>,
+) -> std::io::Result<()> {
+    let mut text = String::new();
+    for (sign, digests) in [('+', now.difference(sent)), ('-', sent.difference(&now))] {
+        for digest in digests {
+            text.push(sign);
+            text.push_str(&HEXLOWER.encode(digest));
+            text.push('\n');
+        }
+    }
+    *sent = now;
+    input.write_all(text.as_bytes())
+}
+
+fn lines_of(child: &mut Child) -> Receiver<String> {
+    let (sender, lines) = channel();
+    if let Some(output) = child.stdout.take() {
+        std::thread::spawn(move || {
+            let mut output = BufReader::new(output);
+            let mut line = String::new();
+            while read_line(&mut output, &mut line) && sender.send(line.clone()).is_ok() {}
+        });
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests;

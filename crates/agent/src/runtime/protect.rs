@@ -1,0 +1,247 @@
+//! Threads that look after the agent itself: its files are watched, and the guard over programs is
+//! kept running where the policy wants one.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use engine::self_protection::{Change, Guarded, SelfProtection, Tampering};
+use model::convert::finding_to_wire;
+use model::event::{Event, FileChange, What};
+use model::finding::Finding;
+use model::time::Timestamp;
+use model::wire::record::Record as Body;
+use model::wire::{CapabilityState, Record};
+use sensor::fanotify::exec_guard::Told;
+use sensor::fanotify::file_watch::FileWatch;
+
+use super::reporter::Reporter;
+use crate::collect::users::Users;
+use crate::host_root::HostRoot;
+use crate::install::Places;
+use crate::respond::guard::{News, supervise};
+use crate::respond::step::whole;
+use crate::spool::{Lane, Spool};
+use crate::verdict::Verdicts;
+
+const WATCH_CAPABILITY: &str = "self_protection";
+const GUARD_CAPABILITY: &str = "exec_guard";
+const LOOK: Duration = Duration::from_secs(1);
+/// The same of the same file is told once in this span.
+const AGAIN_AFTER: Duration = Duration::from_mins(1);
+/// Files whose last telling is remembered.
+const TOLD_MAX: usize = 4096;
+
+/// What these threads share.
+#[derive(Clone)]
+pub(super) struct Protector {
+    rules: SelfProtection,
+    spool: Spool,
+    reporter: Reporter,
+    told: Arc<Mutex<HashMap<(String, String), Instant>>>,
+    clock: fn() -> Timestamp,
+}
+
+/// The running threads.
+pub(super) struct Protection {
+    stop: Arc<AtomicBool>,
+    refuse: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Protection {
+    /// Whether programs are asked about from now on.
+    pub(super) fn refusing(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.refuse)
+    }
+
+    pub(super) fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            super::join(thread, "protection");
+        }
+    }
+}
+
+impl Protector {
+    pub(super) fn new(
+        rules: SelfProtection,
+        (spool, reporter): (Spool, Reporter),
+        clock: fn() -> Timestamp,
+    ) -> Self {
+        Self { rules, spool, reporter, told: Arc::default(), clock }
+    }
+
+    pub(super) fn start(
+        self,
+        state_dir: &Path,
+        verdicts: Verdicts,
+        refuse: bool,
+    ) -> std::io::Result<Protection> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let refuse = Arc::new(AtomicBool::new(refuse));
+        let targets = own_files(state_dir);
+        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new().name(name.to_owned()).spawn(run)
+        };
+        let (it, stopped) = (self.clone(), Arc::clone(&stop));
+        let watch = spawn("own files", Box::new(move || it.watch(&targets, &stopped)))?;
+        let (stopped, wanted) = (Arc::clone(&stop), Arc::clone(&refuse));
+        let guard = spawn("guard", Box::new(move || self.guard(&verdicts, &wanted, &stopped)))?;
+        Ok(Protection { stop, refuse, threads: vec![watch, guard] })
+    }
+
+    fn watch(&self, targets: &[PathBuf], stop: &AtomicBool) {
+        let mut watch = match FileWatch::open(targets) {
+            Ok(watch) => watch,
+            Err(error) => {
+                let reason =
+                    format!("changes of the agent's files are not seen: {}", whole(&error));
+                return self.reporter.one(WATCH_CAPABILITY, CapabilityState::Missing, &reason);
+            }
+        };
+        self.reporter.one(WATCH_CAPABILITY, CapabilityState::Active, "");
+        while !stop.load(Ordering::Relaxed) {
+            let batch = watch.wait(LOOK).and_then(|_| watch.take((self.clock)()));
+            match batch {
+                Ok(batch) => {
+                    let found = batch.events.iter().filter_map(|it| self.judge(it));
+                    self.tell(found.collect());
+                }
+                Err(error) => {
+                    let reason = whole(&error);
+                    return self.reporter.one(WATCH_CAPABILITY, CapabilityState::Missing, &reason);
+                }
+            }
+        }
+    }
+
+    fn judge(&self, event: &Event) -> Option<Finding> {
+        let What::File { change, .. } = &event.what else { return None };
+        let (path, change) = understood(change)?;
+        let own = is_own(event.task.pid);
+        if own || !self.is_new(path, change.as_str()) {
+            return None;
+        }
+        let user = HostRoot::live().ok().map(|it| Users::read(&it));
+        let user = user.and_then(|it| it.name(event.task.uid).map(str::to_owned));
+        let gone = event.task.name.is_empty();
+        let change = Change {
+            path: path.clone(),
+            change,
+            process: event.task.name.clone(),
+            pid: event.task.pid,
+            own,
+            user: user.filter(|_| !gone).unwrap_or_default(),
+        };
+        self.rules.changed(&change, event.at)
+    }
+
+    /// Keeps a guard for as long as the policy wants one.
+    fn guard(&self, verdicts: &Verdicts, wanted: &AtomicBool, stop: &AtomicBool) {
+        let off = "the policy does not ask before programs start";
+        self.reporter.one(GUARD_CAPABILITY, CapabilityState::Missing, off);
+        while !stop.load(Ordering::Relaxed) {
+            if !wanted.load(Ordering::Relaxed) {
+                std::thread::sleep(LOOK);
+                continue;
+            }
+            let over = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while wanted.load(Ordering::Relaxed) && !stop.load(Ordering::Relaxed) {
+                        std::thread::sleep(LOOK);
+                    }
+                    over.store(true, Ordering::Relaxed);
+                });
+                let command = || {
+                    let mut command = Command::new("/proc/self/exe");
+                    command.args(["agent", "guard"]);
+                    command
+                };
+                supervise(command, verdicts, |it| self.hear(it), &over);
+            });
+            self.reporter.one(GUARD_CAPABILITY, CapabilityState::Missing, off);
+        }
+    }
+
+    fn hear(&self, news: News) {
+        let now = (self.clock)();
+        let (what, path, pid) = match news {
+            News::Up => return self.reporter.one(GUARD_CAPABILITY, CapabilityState::Active, ""),
+            News::Down(why) => {
+                let reason = format!("programs start unexamined: the guard was lost, {why}");
+                return self.reporter.one(GUARD_CAPABILITY, CapabilityState::Missing, &reason);
+            }
+            News::Unguarded { count: 0, .. } => return,
+            News::Unguarded { count, reason } => {
+                let reason = format!("{count} mounts are not guarded: {reason}");
+                return self.reporter.one(GUARD_CAPABILITY, CapabilityState::Degraded, &reason);
+            }
+            News::Told(Told::Refused { path, pid }) => (Guarded::Refused, path, pid),
+            News::Told(Told::Late { path, pid }) => (Guarded::Late, path, pid),
+            News::Told(Told::Overflow) => (Guarded::Late, PathBuf::from("programs"), 0),
+        };
+        let path = path.display().to_string();
+        if self.is_new(&path, what.as_str()) {
+            self.tell(vec![self.rules.guarded(what, &path, pid, now)]);
+        }
+    }
+
+    fn is_new(&self, path: &str, what: &str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= TOLD_MAX {
+            told.retain(|_, at| at.elapsed() < AGAIN_AFTER);
+        }
+        let key = (path.to_owned(), what.to_owned());
+        let again = told.get(&key).is_some_and(|at| at.elapsed() < AGAIN_AFTER);
+        if !again && told.len() < TOLD_MAX {
+            told.insert(key, Instant::now());
+        }
+        !again
+    }
+
+    fn tell(&self, findings: Vec<Finding>) {
+        if findings.is_empty() {
+            return;
+        }
+        let record =
+            |it| Record { record: Some(Body::Finding(finding_to_wire(it, String::new()))) };
+        let records: Vec<Record> = findings.into_iter().map(record).collect();
+        if let Err(error) = self.spool.append(Lane::Alarm, &records) {
+            tracing::error!(error = whole(&error), "alarms about the agent itself were lost");
+        }
+    }
+}
+
+/// The agent's program, its unit and its state.
+fn own_files(state_dir: &Path) -> Vec<PathBuf> {
+    let unit = Places::under(Path::new("/")).unit;
+    let program = std::fs::read_link("/proc/self/exe").ok();
+    [Some(state_dir.to_owned()), Some(unit), program].into_iter().flatten().collect()
+}
+
+fn understood(change: &FileChange) -> Option<(&String, Tampering)> {
+    match change {
+        FileChange::OpenWrite { path, created: true, .. } => Some((path, Tampering::Created)),
+        FileChange::Written { path } => Some((path, Tampering::Written)),
+        FileChange::Removed { path } => Some((path, Tampering::Removed)),
+        FileChange::Renamed { to, .. } => Some((to, Tampering::Renamed)),
+        FileChange::Mode { path, .. } => Some((path, Tampering::Mode)),
+        _ => None,
+    }
+}
+
+/// The agent itself, or whatever else runs its very program: an installer stops it before it
+/// changes anything, and that is told by other means.
+fn is_own(pid: u32) -> bool {
+    let file = |it: String| std::fs::metadata(it).ok().map(|it| (it.dev(), it.ino()));
+    pid == std::process::id()
+        || file(format!("/proc/{pid}/exe"))
+            .is_some_and(|it| file("/proc/self/exe".to_owned()) == Some(it))
+}
