@@ -3,7 +3,6 @@
 pub mod agents;
 pub mod api;
 pub mod auth;
-pub mod block;
 pub mod ca;
 pub mod clock;
 pub mod config;

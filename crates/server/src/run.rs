@@ -121,11 +121,7 @@ pub async fn run(
     let first_admin = first_admin(store.as_ref()).await?;
     let feed = Arc::clone(&app.feed);
     let follow = feed.follow(link.live.subscribe(), Arc::clone(&app.catalogue));
-    let helpers = [
-        tokio::spawn(follow),
-        tokio::spawn(upkeep(Arc::clone(&store))),
-        tokio::spawn(ingest::orders::expire(Arc::clone(&link))),
-    ];
+    let helpers = [tokio::spawn(follow), tokio::spawn(upkeep(Arc::clone(&store)))];
     let pages =
         tokio::spawn(serve(console_port, api::router(Arc::clone(&app), console), stop.clone()));
     let mut agents = tokio::spawn(ingest::listen(agents_port, Arc::clone(&link), stop.clone()));

@@ -91,10 +91,7 @@ macro_rules! id_parts {
         }
     )*};
 }
-id_parts! {
-    HostId GroupId FindingId ScanId UserId ApiTokenId EnrolTokenId ResponseId IsolatedId BlockedId
-    JobId
-}
+id_parts! { HostId GroupId FindingId ScanId UserId ApiTokenId EnrolTokenId }
 
 /// What a handler gives back when all is well.
 pub trait Answer: Send {

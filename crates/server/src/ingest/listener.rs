@@ -112,7 +112,10 @@ async fn upkeep(link: Arc<LinkServer>) {
     let mut refresh = tokio::time::interval(REFRESH_INTERVAL);
     loop {
         tokio::select! {
-            _ = heartbeats.tick() => link.flush_heartbeats().await,
+            _ = heartbeats.tick() => {
+                link.flush_heartbeats().await;
+                link.alarm_silent().await;
+            }
             _ = refresh.tick() => if let Err(error) = link.authority.refresh(clock::now()) {
                 tracing::error!(%error, "the listener's certificate was not renewed");
             },

@@ -1,11 +1,10 @@
 //! Takes what agents send: checks it, commits it, then acknowledges it.
 
 mod decode;
+mod departures;
 mod listener;
-pub(crate) mod orders;
 mod rate;
 pub(crate) mod rpc;
-mod said;
 pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
@@ -16,10 +15,13 @@ use std::time::Duration;
 
 use engine::content::{Catalogue, ContentError};
 use engine::link_health::{Copied, LinkHealth};
+use engine::self_protection::SelfProtection;
+use model::finding::Finding;
 use model::id::HostId;
 use model::time::Timestamp;
 use tokio::sync::broadcast;
 
+use departures::Departures;
 pub(crate) use listener::Caller;
 pub use listener::{ListenError, listen};
 pub use rate::RateLimits;
@@ -28,7 +30,7 @@ use crate::agents::Agents;
 use crate::ca::{AGENT_LIFETIME, Authority};
 use crate::install::OWN_PROGRAM;
 use crate::live::Event;
-use crate::store::{FindingItem, HeartbeatRow, IngestBatch, Lane, Record, Store, StoreError};
+use crate::store::{HeartbeatRow, IngestBatch, Lane, Record, Store, StoreError};
 
 /// Epoch of what this server itself finds out about a host; no agent may use it.
 const OWN_EPOCH: u64 = 1;
@@ -68,6 +70,8 @@ pub struct LinkServer {
     /// What machines that install themselves are given: this very program.
     pub program: PathBuf,
     health: LinkHealth,
+    protection: SelfProtection,
+    departures: Departures,
     heartbeats: Mutex<Vec<HeartbeatRow>>,
 }
 
@@ -98,6 +102,8 @@ impl LinkServer {
             endpoints,
             program: PathBuf::from(OWN_PROGRAM),
             health: LinkHealth::new(catalogue)?,
+            protection: SelfProtection::new(catalogue)?,
+            departures: Departures::default(),
             heartbeats: Mutex::default(),
         })
     }
@@ -124,7 +130,11 @@ impl LinkServer {
     /// Stores that somebody else uses the identity of `host`.
     async fn copied(&self, host: HostId, how: Copied, now: Timestamp) {
         tracing::warn!(%host, %how, "copied identity");
-        let finding = self.health.copied_identity(how, now);
+        self.found(host, self.health.copied_identity(how, now), now).await;
+    }
+
+    /// Stores what this server itself found out about a host.
+    async fn found(&self, host: HostId, finding: Finding, now: Timestamp) {
         let seq = now.0.unsigned_abs();
         let batch = IngestBatch {
             host,
@@ -135,7 +145,7 @@ impl LinkServer {
             received_at: now,
         };
         if let Err(error) = self.commit(batch).await {
-            tracing::warn!(%host, %error, "a finding about the link was not stored");
+            tracing::warn!(%host, %error, "a finding of the server's own was not stored");
         }
     }
 
@@ -146,13 +156,6 @@ impl LinkServer {
         let done = self.store.commit(batch).await?;
         for reason in &done.refused {
             tracing::warn!(%host, reason, "record refused by the store");
-        }
-        self.send_responses(&done.orders).await;
-        if !done.blocked.is_empty() {
-            self.share_blocks(host, &done.blocked, now).await;
-        }
-        if done.responses_changed {
-            self.publish(Event::Responses);
         }
         let counts = !done.findings.is_empty() || !done.assets.is_empty();
         for item in done.findings {
@@ -179,17 +182,8 @@ impl LinkServer {
         });
     }
 
-    /// Tells of findings that wait for a decision again because nothing came of a response.
-    fn publish_responses(&self, opened: impl IntoIterator<Item = FindingItem>) {
-        for item in opened {
-            self.publish(Event::Finding(Box::new(item)));
-            self.publish(Event::Counts);
-        }
-        self.publish(Event::Responses);
-    }
-
     /// Nobody watching is no error.
-    pub(crate) fn publish(&self, event: Event) {
+    fn publish(&self, event: Event) {
         let _ = self.live.send(event);
     }
 }

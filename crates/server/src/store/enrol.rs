@@ -73,6 +73,8 @@ pub trait EnrolStore {
     async fn create_enrol_token(&self, new: NewEnrolToken, audit: AuditEntry)
     -> Result<EnrolToken>;
     async fn delete_enrol_token(&self, id: EnrolTokenId, audit: AuditEntry) -> Result<()>;
+    /// Whether a token with this digest could enrol somebody at `now`.
+    async fn is_enrol_token(&self, digest: [u8; 32], now: Timestamp) -> Result<bool>;
     /// Takes one use of the token and makes or finds the host, in one step; the audit entry is
     /// the store's own. A host that was revoked and enrols again with a good token is trusted
     /// again.

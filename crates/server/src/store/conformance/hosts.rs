@@ -58,6 +58,12 @@ pub(crate) async fn tokens_are_used_up_even_in_parallel(bench: &Bench<'_>) {
         }
     }
     assert_eq!(refused, 5);
+    let fresh = bench.token(1).await;
+    for (digest, when, is) in
+        [(fresh, 10, true), (fresh, 1_000_000, false), (token, 10, false), ([0; 32], 10, false)]
+    {
+        assert_eq!(bench.store.is_enrol_token(digest, at(when)).await.unwrap(), is, "{when}");
+    }
     let late = EnrolAsk { at: at(2_000_000), ..ask(bench.token(1).await, 9, 9) };
     assert_eq!(bench.store.enrol(late).await.unwrap(), Err(EnrolRefusal::Expired));
     assert_eq!(bench.store.enrol(ask([0; 32], 9, 9)).await.unwrap(), Err(EnrolRefusal::Unknown));
@@ -110,7 +116,6 @@ pub(crate) async fn list_sorts_filters_and_pages(bench: &Bench<'_>) {
         cpu_us,
         telemetry_dropped: 3,
         spool_bytes: 0,
-        costs: vec![FeatureCost { id: "journal".to_owned(), cpu_us, events: 3, lost: 0 }],
     };
     bench.store.heartbeats(vec![beat(100, 1_000_000)]).await.unwrap();
     bench.store.heartbeats(vec![beat(110, 1_500_000)]).await.unwrap();

@@ -81,6 +81,16 @@ impl EnrolStore for SqliteStore {
         .await
     }
 
+    async fn is_enrol_token(&self, digest: [u8; 32], now: Timestamp) -> Result<bool> {
+        self.read("looking up an enrolment token", move |sql| {
+            let query = "SELECT 1 FROM enrol_token
+                WHERE digest = ?1 AND expires_at > ?2 AND uses_left > 0";
+            let found = sql.query_row(query, params![digest, now.0], |_| Ok(())).optional()?;
+            Ok(found.is_some())
+        })
+        .await
+    }
+
     async fn enrol(&self, ask: EnrolAsk) -> Result<Result<Enrolled, EnrolRefusal>> {
         self.write("enrolling a host", move |writing| enrol(writing, &ask)).await
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::SqliteStore;
-use super::schema::SCHEMA;
 use crate::store::conformance::{START, audit};
 use crate::store::{AuditStore, Store, StoreError};
 
@@ -46,9 +45,7 @@ fn a_newer_schema_and_foreign_files_are_refused() {
     let refused = SqliteStore::open(&path, START).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        format!(
-            "the store was written by a newer version (schema 99, this one knows up to {SCHEMA})"
-        )
+        "the store was written by a newer version (schema 99, this one knows up to 1)"
     );
     let other = directory.path().join("other.db");
     Connection::open(&other).unwrap().execute_batch("CREATE TABLE theirs (a)").unwrap();
