@@ -124,6 +124,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/blocked-addresses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Addresses that servers refuse, newest first */
+        get: operations["listBlockedAddresses"];
+        put?: never;
+        /** Refuse addresses on servers, for a while */
+        post: operations["blockAddresses"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/blocked-addresses/unblock": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let blocked addresses in again */
+        post: operations["unblockAddresses"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/changes": {
         parameters: {
             query?: never;
@@ -151,6 +186,41 @@ export interface paths {
         /** Dashboard */
         get: operations["getDashboard"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/detections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every rule: documentation, cases, hits, where it is on */
+        get: operations["listDetections"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/detections/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One rule */
+        get: operations["getDetection"];
+        /** Turn a rule on or off, for all or for a group */
+        put: operations["switchDetection"];
         post?: never;
         delete?: never;
         options?: never;
@@ -330,6 +400,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/handling": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What people decided about findings, newest first */
+        get: operations["listDecisions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/handling/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Decide about all findings of a kind, in a job */
+        post: operations["beginHandlingJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/handling/jobs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far a handling job is */
+        get: operations["getHandlingJob"];
+        put?: never;
+        post?: never;
+        /** Stop a handling job; what it decided stays */
+        delete: operations["stopHandlingJob"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/hosts": {
         parameters: {
             query?: never;
@@ -418,6 +540,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/isolated-files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Files that agents took away, newest first */
+        get: operations["listIsolatedFiles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/isolated-files/discard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Delete isolated files for good */
+        post: operations["discardIsolatedFiles"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/isolated-files/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put isolated files back as they were */
+        post: operations["restoreIsolatedFiles"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/isolated-files/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One isolated file with what became of it */
+        get: operations["getIsolatedFile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/live": {
         parameters: {
             query?: never;
@@ -465,6 +655,41 @@ export interface paths {
         put: operations["putPolicy"];
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/responses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What agents were asked or did by themselves, newest first */
+        get: operations["listResponses"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/responses/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One response with its steps */
+        get: operations["getResponse"];
+        put?: never;
+        post?: never;
+        /** Take back what its agent has not answered yet */
+        delete: operations["cancelResponse"];
         options?: never;
         head?: never;
         patch?: never;
@@ -628,10 +853,135 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/whitelist": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whitelist entries for alarms and log-ins, newest first */
+        get: operations["listWhitelist"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/whitelist/alarms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep alarms quiet where a value matches */
+        post: operations["addAlarmWhitelist"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/whitelist/alarms/dry-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What an entry would have silenced in 30 days */
+        post: operations["tryAlarmWhitelist"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/whitelist/logins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep log-ins quiet: server, address, account */
+        post: operations["addLoginWhitelist"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/whitelist/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One whitelist entry */
+        get: operations["getWhitelistEntry"];
+        put?: never;
+        post?: never;
+        /** Remove an entry; it can be put back */
+        delete: operations["removeWhitelistEntry"];
+        options?: never;
+        head?: never;
+        /** Change expiry, owner or remark of an entry */
+        patch: operations["changeWhitelistEntry"];
+        trace?: never;
+    };
+    "/whitelist/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put a removed entry back */
+        post: operations["restoreWhitelistEntry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * @description An address or a block of them.
+         * @example 203.0.113.7
+         */
+        AddressText: string;
+        /** @description An alarm that is not wanted. */
+        AlarmPattern: {
+            /**
+             * @description A parameter of the finding, or `subject`.
+             * @example source
+             */
+            field: string;
+            judge: components["schemas"]["WhitelistJudge"];
+            /**
+             * @description Id of the rule; empty: every rule.
+             * @example GAR-LOG-001
+             */
+            rule?: string;
+            /** @example 192.0.2.77 */
+            value: string;
+        };
         /** @description Keeps alarms of one rule, or of all, from being raised where a value matches. */
         AlarmWhitelistEntry: {
             expires_at: components["schemas"]["Timestamp"] | null;
@@ -652,9 +1002,8 @@ export interface components {
             last_used_at: components["schemas"]["Timestamp"] | null;
             /** @example ticket system */
             name: string;
+            /** @description What the token may do, as long as its person may. */
             permissions: components["schemas"]["Permission"][];
-            /** @description The most the token may do; never more than its person. */
-            role: components["schemas"]["Role"];
             /**
              * @description The token acts as this person and stops when they do.
              * @example admin
@@ -665,7 +1014,7 @@ export interface components {
             /** @example ticket system */
             name: string;
             /** @description What the token may do: at most what its maker may. */
-            role: components["schemas"]["Role"];
+            permissions: components["schemas"]["Permission"][];
             /**
              * Format: int32
              * @description Seconds until it ends, an hour to a year.
@@ -694,6 +1043,23 @@ export interface components {
              * @example gat_Jx0c3T5sV1yq9mZ2aK8eWb4uRf6hLp7dNoGtXiQyCkE
              */
             token: string;
+        };
+        /** @description What was asked of agents, and what was not. */
+        Asked: {
+            items: components["schemas"]["AskedItem"][];
+        };
+        AskedItem: {
+            /**
+             * @description The file or the address.
+             * @example isolated_0688wx3f2k9q4
+             */
+            id: string;
+            /**
+             * @description Why it was left as it was.
+             * @example it is not in the vault any more
+             */
+            refused: string | null;
+            response: components["schemas"]["Response"] | null;
         };
         /** @description One row of one host. */
         Asset: {
@@ -811,6 +1177,75 @@ export interface components {
             /** Format: int64 */
             hosts: number;
         };
+        /** @description Addresses to block, and where. */
+        BlockAsk: {
+            /**
+             * @description Addresses or blocks of them, at least /16 or /32 for IPv6.
+             * @example [
+             *       "203.0.113.7"
+             *     ]
+             */
+            addresses: components["schemas"]["AddressText"][];
+            /**
+             * Format: int32
+             * @description A minute to 30 days; as long as the policy says when absent.
+             * @example 43200
+             */
+            duration_s?: number | null;
+            group?: components["schemas"]["GroupId"] | null;
+            /** @description Hosts that are to refuse them. */
+            hosts?: components["schemas"]["HostId"][];
+            reason?: string;
+        };
+        /** @description An address that a host refuses, or did. */
+        BlockedAddress: {
+            /**
+             * @description An address or a block of them.
+             * @example 203.0.113.7
+             */
+            address: string;
+            /** @description The agent did it by itself, because the policy lets it. */
+            automatic: boolean;
+            /** @description Whoever asked for it; empty when the agent acted by itself. */
+            by: string;
+            changed_at: components["schemas"]["Timestamp"];
+            finding: components["schemas"]["FindingId"] | null;
+            host: components["schemas"]["HostRef"];
+            id: components["schemas"]["BlockedId"];
+            /**
+             * Format: int64
+             * @description Packets refused so far, as the agent last said.
+             */
+            packets: number;
+            pending: components["schemas"]["Pending"] | null;
+            reason: string;
+            since_at: components["schemas"]["Timestamp"];
+            state: components["schemas"]["BlockedState"];
+            until_at: components["schemas"]["Timestamp"];
+        };
+        /** @description One page of a list. */
+        BlockedAddressPage: {
+            items: components["schemas"]["BlockedAddress"][];
+            /** @description Where the next page starts; null on the last one. A page may hold fewer entries than asked, even none, and still have a next one. */
+            next: string | null;
+            /** @description How many entries all pages have together, where that is known without counting them. */
+            total: null | components["schemas"]["Total"];
+        };
+        /**
+         * @description An address that a host refuses.
+         * @example blocked_0688wx3f2k9q4
+         */
+        BlockedId: string;
+        /** @description Blocked addresses. */
+        BlockedIds: {
+            /** @description 1 to 100. */
+            ids: components["schemas"]["BlockedId"][];
+        };
+        /**
+         * @description Whether an address is refused.
+         * @enum {string}
+         */
+        BlockedState: "active" | "expired" | "removed";
         /** @description One row of the sensor capability matrix. */
         Capability: {
             /** @example journal */
@@ -957,6 +1392,32 @@ export interface components {
             /** Format: int64 */
             vulnerability: number;
         };
+        /** @description What somebody decided about a finding. */
+        Decision: {
+            action: components["schemas"]["StatusChange"];
+            at: components["schemas"]["Timestamp"];
+            /** @example admin */
+            by: string;
+            /** @description As it now stands. */
+            finding: components["schemas"]["Finding"];
+            id: components["schemas"]["DecisionId"];
+            remark: string;
+            /** @description It is the last word about the finding and can be taken back. */
+            undo: boolean;
+        };
+        /**
+         * @description What a person decided about one finding.
+         * @example decision_0688wx3f2k9q4
+         */
+        DecisionId: string;
+        /** @description One page of a list. */
+        DecisionPage: {
+            items: components["schemas"]["Decision"][];
+            /** @description Where the next page starts; null on the last one. A page may hold fewer entries than asked, even none, and still have a next one. */
+            next: string | null;
+            /** @description How many entries all pages have together, where that is known without counting them. */
+            total: null | components["schemas"]["Total"];
+        };
         Deduction: {
             /**
              * Format: int64
@@ -990,6 +1451,102 @@ export interface components {
             watched_paths: string[];
             /** @default [] */
             whitelist: components["schemas"]["AlarmWhitelistEntry"][];
+        };
+        /** @description A rule, what proves it and how it does. */
+        Detection: {
+            /** @description The ways to handle its findings. */
+            actions: components["schemas"]["HandleAction"][];
+            advice: components["schemas"]["Text"];
+            blind_spots: components["schemas"]["Text"][];
+            /**
+             * Format: int64
+             * @description Cases that fire, proved by the tests.
+             */
+            cases_fire: number;
+            /**
+             * Format: int64
+             * @description Cases that stay quiet.
+             */
+            cases_quiet: number;
+            /** @example brute_force */
+            category: string;
+            /**
+             * Format: int64
+             * @description Of those of 30 days, how many somebody ignored or whitelisted.
+             */
+            dismissed_30d: number;
+            /**
+             * Format: double
+             * @description `dismissed_30d` as a share of `found_30d`; null when nothing was found.
+             * @example 0.125
+             */
+            false_alarm_rate: number | null;
+            false_alarms: components["schemas"]["Text"][];
+            /**
+             * @description The part of Garrison that asks it.
+             * @example login
+             */
+            family: string;
+            /** Format: int64 */
+            found_30d: number;
+            /**
+             * Format: int64
+             * @description Findings first seen in the last 7 days.
+             */
+            found_7d: number;
+            groups_off: string[];
+            /** @description Groups in which it is the other way. */
+            groups_on: string[];
+            /** @example GAR-LOG-001 */
+            id: string;
+            kind: components["schemas"]["FindingKind"];
+            /** @description How far the rule may be trusted. */
+            maturity: components["schemas"]["Maturity"];
+            /** @description On for all groups but those named. */
+            on: boolean;
+            /** @description Parameters of its findings, which whitelists may name. */
+            params: string[];
+            /** @description What it says when it fires, with `{param}` places. */
+            sentence: components["schemas"]["Text"];
+            severity: components["schemas"]["Severity"];
+            /** @description MITRE ATT&CK techniques. */
+            techniques: string[];
+            title: components["schemas"]["Text"];
+            why: components["schemas"]["Text"];
+        };
+        /** @description Where a rule is on. */
+        DetectionChange: {
+            group?: components["schemas"]["GroupId"] | null;
+            state: components["schemas"]["RuleSwitch"];
+        };
+        /** @description One page of a list. */
+        DetectionPage: {
+            items: components["schemas"]["Detection"][];
+            /** @description Where the next page starts; null on the last one. A page may hold fewer entries than asked, even none, and still have a next one. */
+            next: string | null;
+            /** @description How many entries all pages have together, where that is known without counting them. */
+            total: null | components["schemas"]["Total"];
+        };
+        /** @description What an entry would have silenced in the last 30 days. */
+        DryRun: {
+            /** @description False when there were more than could be looked at. */
+            complete: boolean;
+            /** @description The newest of them, at most 50. */
+            findings: components["schemas"]["Finding"][];
+            /**
+             * Format: int64
+             * @description On how many servers.
+             */
+            hosts: number;
+            /**
+             * Format: int64
+             * @description Alarms that were looked at: of the rule, or of all.
+             */
+            looked_at: number;
+            /** Format: int64 */
+            silenced: number;
+            /** @description Why it may silence more than is meant; saving then asks for `confirm`. */
+            warnings: components["schemas"]["Text"][];
         };
         /** @description What lets machines enrol. */
         EnrolToken: {
@@ -1032,6 +1589,12 @@ export interface components {
             next: string | null;
             /** @description How many entries all pages have together, where that is known without counting them. */
             total: null | components["schemas"]["Total"];
+        };
+        /** @description Absent parts stay as they are. */
+        EntryChange: {
+            expires_at?: components["schemas"]["Timestamp"] | null;
+            owner?: string | null;
+            remark?: string | null;
         };
         /** @description A frozen fact that a finding quotes. */
         Evidence: {
@@ -1100,6 +1663,23 @@ export interface components {
             type: "fact";
             value: unknown;
         };
+        /** @description What one function of an agent has used since the agent started. */
+        FeatureCost: {
+            /** Format: int64 */
+            cpu_us: number;
+            /** Format: int64 */
+            events: number;
+            /**
+             * @description As the id of a capability.
+             * @example process_events
+             */
+            id: string;
+            /**
+             * Format: int64
+             * @description Events it could not take.
+             */
+            lost: number;
+        };
         /** @description One column of a changed row. */
         FieldDiff: {
             after: unknown;
@@ -1113,6 +1693,12 @@ export interface components {
             /** @example brute_force */
             category: string;
             /**
+             * Format: int32
+             * @description How sure the rule is, 1 to 100; 0: it does not say.
+             * @example 95
+             */
+            confidence: number;
+            /**
              * Format: int64
              * @description Occurrences merged into this row.
              */
@@ -1121,6 +1707,8 @@ export interface components {
             handling: components["schemas"]["Handling"] | null;
             host: components["schemas"]["HostRef"];
             id: components["schemas"]["FindingId"];
+            /** @description Alarms of one process tree or session share it; empty: stands alone. */
+            incident: string;
             kind: components["schemas"]["FindingKind"];
             last_at: components["schemas"]["Timestamp"];
             /** @example GAR-LOG-001 */
@@ -1150,6 +1738,10 @@ export interface components {
             history: components["schemas"]["HistoryEntry"][];
             /** @description The facts the sentence was made from. */
             params: Record<string, unknown>;
+            /** @description Others of the same incident, oldest first, at most a hundred. */
+            related: components["schemas"]["Finding"][];
+            /** @description What agents were asked or did by themselves about it, newest first, at most fifty. */
+            responses: components["schemas"]["Response"][];
             rule_title: components["schemas"]["Text"] | null;
             /** @description Newest others of the same rule, at most five. */
             similar: components["schemas"]["Finding"][];
@@ -1238,8 +1830,25 @@ export interface components {
             action: components["schemas"]["HandleAction"];
             /** @description 1 to 100. */
             ids: components["schemas"]["FindingId"][];
+            options?: components["schemas"]["HandleOptions"] | null;
             /** @description Why; `mark_handled` asks for it. */
             remark?: string;
+        };
+        /** @description How to carry an action out; absent parts follow the finding and the policy. */
+        HandleOptions: {
+            /**
+             * Format: int32
+             * @description `block_ip`: a minute to 30 days; as long as the policy says when absent.
+             */
+            block_s?: number | null;
+            /** @description `alarm_whitelist`: the warnings of the plan were read. */
+            confirm?: boolean;
+            /** @description `login_whitelist`: on every server instead of the one of the finding. */
+            every_host?: boolean;
+            expires_at?: components["schemas"]["Timestamp"] | null;
+            pattern?: components["schemas"]["AlarmPattern"] | null;
+            /** @description `block_ip`: on all servers of the group; as the policy says when absent. */
+            share?: boolean | null;
         };
         /** @description Who decided what about a finding. */
         Handling: {
@@ -1248,6 +1857,33 @@ export interface components {
             /** @example admin */
             by: string;
             remark: string;
+        };
+        /** @description A job and how far it is. A job ends with the server; what it decided stays. */
+        HandlingJob: {
+            action: components["schemas"]["JobAction"];
+            /** @example admin */
+            by: string;
+            /**
+             * Format: int64
+             * @description Decided so far.
+             */
+            done: number;
+            id: components["schemas"]["JobId"];
+            /** @description Why it failed. */
+            reason: string;
+            remark: string;
+            /**
+             * Format: int64
+             * @description Left as they were because somebody else was quicker.
+             */
+            skipped: number;
+            started_at: components["schemas"]["Timestamp"];
+            state: components["schemas"]["JobState"];
+            /**
+             * Format: int64
+             * @description Findings that match, where the counters know; an upper bound.
+             */
+            total: number | null;
         };
         /** @description One line of a finding's history. */
         HistoryEntry: {
@@ -1338,6 +1974,11 @@ export interface components {
         HostDetail: {
             asset_counts: components["schemas"]["AssetCount"][];
             certificate_expires_at: components["schemas"]["Timestamp"] | null;
+            /**
+             * @description What each function of the agent has used since the agent started; empty for an agent
+             *     that does not tell.
+             */
+            costs: components["schemas"]["FeatureCost"][];
             host: components["schemas"]["Host"];
             /** @description Unhandled findings; only what is not zero. */
             open: components["schemas"]["OpenCount"][];
@@ -1379,11 +2020,115 @@ export interface components {
          * @enum {string}
          */
         Importance: "important" | "general" | "test";
+        /** @description A change of an isolated file. */
+        IsolatedChange: {
+            at: components["schemas"]["Timestamp"];
+            /** @description Whoever asked; empty when the agent acted by itself. */
+            by: string;
+            state: components["schemas"]["IsolatedState"];
+        };
+        /** @description An isolated file and what became of it. */
+        IsolatedDetail: {
+            file: components["schemas"]["IsolatedFile"];
+            /** @description Oldest first. */
+            history: components["schemas"]["IsolatedChange"][];
+        };
+        /** @description A file in the vault of a host, or one that was. */
+        IsolatedFile: {
+            /** @description The agent did it by itself, because the policy lets it. */
+            automatic: boolean;
+            /** @description Whoever asked for it; empty when the agent acted by itself. */
+            by: string;
+            changed_at: components["schemas"]["Timestamp"];
+            finding: components["schemas"]["FindingId"] | null;
+            /** Format: int32 */
+            gid: number;
+            host: components["schemas"]["HostRef"];
+            id: components["schemas"]["IsolatedId"];
+            isolated_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int32
+             * @description Mode bits as they were, 0o755 is 493.
+             */
+            mode: number;
+            /** @example /tmp/.x/miner */
+            path: string;
+            pending: components["schemas"]["Pending"] | null;
+            reason: string;
+            /** @description Its content may not run on the host. */
+            refused: boolean;
+            /** @example 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 */
+            sha256: string;
+            /** Format: int64 */
+            size_bytes: number;
+            state: components["schemas"]["IsolatedState"];
+            /** Format: int32 */
+            uid: number;
+            /** @description Name of the owner as it was. */
+            user: string;
+        };
+        /** @description One page of a list. */
+        IsolatedFilePage: {
+            items: components["schemas"]["IsolatedFile"][];
+            /** @description Where the next page starts; null on the last one. A page may hold fewer entries than asked, even none, and still have a next one. */
+            next: string | null;
+            /** @description How many entries all pages have together, where that is known without counting them. */
+            total: null | components["schemas"]["Total"];
+        };
+        /**
+         * @description A file in the vault of a host.
+         * @example isolated_0688wx3f2k9q4
+         */
+        IsolatedId: string;
+        /** @description Isolated files. */
+        IsolatedIds: {
+            /** @description 1 to 100. */
+            ids: components["schemas"]["IsolatedId"][];
+        };
+        /**
+         * @description Where an isolated file is.
+         * @enum {string}
+         */
+        IsolatedState: "isolated" | "restored" | "discarded";
         /**
          * @description Name of something a scan can cover.
          * @example asset.port
          */
         ItemName: string;
+        /**
+         * @description What can be decided about many findings at once.
+         * @enum {string}
+         */
+        JobAction: "ignore" | "mark_handled";
+        /** @description A decision about all findings of a kind. */
+        JobAsk: {
+            action: components["schemas"]["JobAction"];
+            filter: components["schemas"]["JobFilter"];
+            /** @description Why; `mark_handled` asks for it. */
+            remark?: string;
+        };
+        /** @description Which findings; given parts must all match, and there must be one. */
+        JobFilter: {
+            category?: string | null;
+            group?: components["schemas"]["GroupId"] | null;
+            host?: components["schemas"]["HostId"] | null;
+            incident?: string | null;
+            kind?: components["schemas"]["FindingKind"] | null;
+            rule?: string | null;
+            same_as?: components["schemas"]["FindingId"] | null;
+            severity?: components["schemas"]["Severity"] | null;
+            since?: components["schemas"]["Timestamp"] | null;
+        };
+        /**
+         * @description A decision about many findings that the server carries out.
+         * @example job_0688wx3f2k9q4
+         */
+        JobId: string;
+        /**
+         * @description How far a job is.
+         * @enum {string}
+         */
+        JobState: "running" | "done" | "stopped" | "failed" | "limit";
         /** @description Findings that await a decision, by kind. */
         KindCounts: {
             /** Format: int64 */
@@ -1408,6 +2153,8 @@ export interface components {
             host: components["schemas"]["LiveHost"];
             /** @description Events were lost: fetch everything anew. */
             reset: components["schemas"]["LiveNothing"];
+            /** @description Responses, isolated files, blocked addresses or whitelists changed: fetch them. */
+            responses: components["schemas"]["LiveNothing"];
             scan: components["schemas"]["LiveScan"];
         };
         LiveFinding: {
@@ -1530,6 +2277,11 @@ export interface components {
             /** @default null */
             user: string | null;
         };
+        /**
+         * @description How far a rule may be trusted.
+         * @enum {string}
+         */
+        Maturity: "stable" | "incubating" | "deprecated";
         /** @description The caller. */
         Me: {
             /** @description When the session ends at the latest. */
@@ -1559,9 +2311,25 @@ export interface components {
             name: string;
             role: components["schemas"]["Role"];
         };
+        /** @description A new entry for alarms. */
+        NewAlarmEntry: {
+            /** @description The warnings of the dry run were read. */
+            confirm?: boolean;
+            expires_at?: components["schemas"]["Timestamp"] | null;
+            pattern: components["schemas"]["AlarmPattern"];
+            remark?: string;
+        };
         NewGroup: {
             /** @example production */
             name: string;
+        };
+        /** @description A new entry for log-ins; at least one part is given. */
+        NewLoginEntry: {
+            address?: components["schemas"]["AddressText"] | null;
+            host?: components["schemas"]["HostId"] | null;
+            remark?: string;
+            /** @example backup */
+            user?: string | null;
         };
         /** @description A policy to put in place of the one in force. */
         NewPolicy: {
@@ -1631,12 +2399,20 @@ export interface components {
         /** @description What became of each finding. */
         Outcomes: {
             items: components["schemas"]["Outcome"][];
+            /** @description What was asked of agents: see each for what comes of it. */
+            responses: components["schemas"]["Response"][];
         };
         /** @description A new password, proven by the one in force. */
         PasswordChange: {
             current: string;
             /** @example correct horse battery staple */
             new: string;
+        };
+        /** @description What is under way with a file or an address. */
+        Pending: {
+            action: components["schemas"]["ResponseAction"];
+            response: components["schemas"]["ResponseId"];
+            state: components["schemas"]["ResponseState"];
         };
         /**
          * @description The unit of access.
@@ -1648,12 +2424,15 @@ export interface components {
             /** @description One sentence each, in the order they happen. */
             effects: components["schemas"]["Text"][];
             summary: components["schemas"]["Text"];
+            /** @description What to think about first. */
+            warnings: components["schemas"]["Text"][];
         };
         /** @description Findings and what to do with them. */
         PlanAsk: {
             action: components["schemas"]["HandleAction"];
             /** @description 1 to 100. */
             ids: components["schemas"]["FindingId"][];
+            options?: components["schemas"]["HandleOptions"] | null;
         };
         /** @description Everything one agent needs to decide by itself. Replaced as a whole. */
         Policy: {
@@ -1781,6 +2560,50 @@ export interface components {
             /** Format: int64 */
             unprotected: number;
         };
+        /** @description What an agent was asked to do about an attack, or did by itself. */
+        Response: {
+            action: components["schemas"]["ResponseAction"];
+            /**
+             * @description Whoever asked; empty when the agent acted by itself.
+             * @example admin
+             */
+            by: string;
+            created_at: components["schemas"]["Timestamp"];
+            /** @description An agent that comes back later is not asked any more. */
+            expires_at: components["schemas"]["Timestamp"];
+            finding: components["schemas"]["FindingId"] | null;
+            finished_at: components["schemas"]["Timestamp"] | null;
+            host: components["schemas"]["HostRef"];
+            id: components["schemas"]["ResponseId"];
+            /** @description Why it failed or was refused. */
+            reason: string;
+            /** @description `waiting`: the agent is away; `sent`: it has not answered yet. */
+            state: components["schemas"]["ResponseState"];
+            steps: components["schemas"]["ResponseStep"][];
+            /**
+             * @description Paths or addresses; empty for what the agent did by itself: see the steps.
+             * @example /tmp/.x/miner
+             */
+            subject: string;
+        };
+        /**
+         * @description What an agent is asked to do about an attack.
+         * @enum {string}
+         */
+        ResponseAction: "isolate" | "restore" | "discard" | "block" | "unblock";
+        /**
+         * @description What an agent was asked to do about an attack, or did by itself.
+         * @example response_0688wx3f2k9q4
+         */
+        ResponseId: string;
+        /** @description One page of a list. */
+        ResponsePage: {
+            items: components["schemas"]["Response"][];
+            /** @description Where the next page starts; null on the last one. A page may hold fewer entries than asked, even none, and still have a next one. */
+            next: string | null;
+            /** @description How many entries all pages have together, where that is known without counting them. */
+            total: null | components["schemas"]["Total"];
+        };
         /** @description What the agent may do by itself, and within which bounds. Everything is off by default. */
         ResponsePolicy: {
             /**
@@ -1833,6 +2656,18 @@ export interface components {
              */
             share_blocks: boolean;
         };
+        /**
+         * @description How far a response is.
+         * @enum {string}
+         */
+        ResponseState: "waiting" | "sent" | "done" | "partial" | "failed" | "refused" | "expired" | "cancelled" | "undone";
+        /** @description One step of what an agent did or could not do. */
+        ResponseStep: {
+            done: boolean;
+            /** @description Why not; empty when it was done. */
+            reason: string;
+            sentence: components["schemas"]["Text"];
+        };
         /** @description Open findings of one kind. */
         RiskCount: {
             by_severity: components["schemas"]["SeverityCounts"];
@@ -1876,6 +2711,11 @@ export interface components {
             /** @description How many entries all pages have together, where that is known without counting them. */
             total: null | components["schemas"]["Total"];
         };
+        /**
+         * @description Whether a rule is on.
+         * @enum {string}
+         */
+        RuleSwitch: "on" | "off" | "inherit";
         /** @description One run over a host. */
         Scan: {
             created_at: components["schemas"]["Timestamp"];
@@ -1972,7 +2812,7 @@ export interface components {
          * @description What a line of a finding's history says.
          * @enum {string}
          */
-        StatusChange: "ignore" | "mark_handled" | "login_whitelist" | "isolate_and_kill" | "alarm_whitelist" | "block_ip" | "undo" | "resolved";
+        StatusChange: "ignore" | "mark_handled" | "login_whitelist" | "isolate_and_kill" | "alarm_whitelist" | "block_ip" | "undo" | "response_failed" | "resolved";
         /**
          * @description What most hosts have first, or what few have.
          * @enum {string}
@@ -2082,6 +2922,57 @@ export interface components {
          * @enum {string}
          */
         WhitelistJudge: "equals" | "contains" | "cidr";
+        /**
+         * @description What a whitelist entry is about.
+         * @enum {string}
+         */
+        WhitelistKind: "alarm" | "login";
+        /**
+         * @description Whether a whitelist entry is in force.
+         * @enum {string}
+         */
+        WhitelistState: "active" | "expired" | "removed";
+        /** @description An entry and what is known of it. Parts of the other kind are null. */
+        Whitelisted: {
+            /** @description Log-ins: address or block; null for every address. */
+            address: string | null;
+            created_at: components["schemas"]["Timestamp"];
+            expires_at: components["schemas"]["Timestamp"] | null;
+            /** @description Alarms: a parameter of the finding, or `subject`. */
+            field: string | null;
+            finding: components["schemas"]["FindingId"] | null;
+            /**
+             * Format: int64
+             * @description Alarms that were not raised because of it. Null for log-ins: agents do not count them.
+             */
+            hits: number | null;
+            /** @description Log-ins: the server; null for every server. */
+            host: string | null;
+            /** @example alarm-3f9c2b7a90de1124 */
+            id: string;
+            judge: components["schemas"]["WhitelistJudge"] | null;
+            kind: components["schemas"]["WhitelistKind"];
+            last_hit_at: components["schemas"]["Timestamp"] | null;
+            /** @example admin */
+            owner: string;
+            remark: string;
+            removed_at: components["schemas"]["Timestamp"] | null;
+            removed_by: string;
+            /** @description Alarms: the rule; empty for every rule. */
+            rule: string | null;
+            state: components["schemas"]["WhitelistState"];
+            /** @description Log-ins: account; null for every account. */
+            user: string | null;
+            value: string | null;
+        };
+        /** @description One page of a list. */
+        WhitelistedPage: {
+            items: components["schemas"]["Whitelisted"][];
+            /** @description Where the next page starts; null on the last one. A page may hold fewer entries than asked, even none, and still have a next one. */
+            next: string | null;
+            /** @description How many entries all pages have together, where that is known without counting them. */
+            total: null | components["schemas"]["Total"];
+        };
         /** @description One field of a request that is wrong. */
         FieldError: {
             /**
@@ -2402,6 +3293,113 @@ export interface operations {
             503: components["responses"]["Problem"];
         };
     };
+    listBlockedAddresses: {
+        parameters: {
+            query?: {
+                /** @description Whole address or block. */
+                address?: string;
+                /** @description `next` of the page before. */
+                cursor?: string;
+                group?: components["schemas"]["GroupId"];
+                host?: components["schemas"]["HostId"];
+                /** @description Most entries of the page; 50 unless given. */
+                limit?: number;
+                state?: components["schemas"]["BlockedState"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedAddressPage"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    blockAddresses: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BlockAsk"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Asked"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    unblockAddresses: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BlockedIds"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Asked"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
     listChanges: {
         parameters: {
             query?: {
@@ -2463,6 +3461,99 @@ export interface operations {
             403: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
             408: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    listDetections: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetectionPage"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    getDetection: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Detection"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    switchDetection: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DetectionChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Detection"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
             500: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
@@ -2570,15 +3661,21 @@ export interface operations {
                 cursor?: string;
                 group?: components["schemas"]["GroupId"];
                 host?: components["schemas"]["HostId"];
+                /** @description Alarms of one process tree or session. */
+                incident?: string;
                 kind?: components["schemas"]["FindingKind"];
                 /** @description Most entries of the page; 50 unless given. */
                 limit?: number;
                 /** @description Words that stand in the subject or the parameters. */
                 q?: string;
+                /** @description Id of the rule. */
+                rule?: string;
                 severity?: components["schemas"]["Severity"];
                 /** @description Last occurrence not before. */
                 since?: components["schemas"]["Timestamp"];
                 status?: components["schemas"]["Status"];
+                /** @description MITRE ATT&CK technique; its sub-techniques too. */
+                technique?: string;
                 /** @description Last occurrence before. */
                 until?: components["schemas"]["Timestamp"];
             };
@@ -2863,6 +3960,142 @@ export interface operations {
             503: components["responses"]["Problem"];
         };
     };
+    listDecisions: {
+        parameters: {
+            query?: {
+                action?: components["schemas"]["StatusChange"];
+                /** @description Whole name of the person. */
+                by?: string;
+                /** @description `next` of the page before. */
+                cursor?: string;
+                host?: components["schemas"]["HostId"];
+                kind?: components["schemas"]["FindingKind"];
+                /** @description Most entries of the page; 50 unless given. */
+                limit?: number;
+                /** @description Not before. */
+                since?: components["schemas"]["Timestamp"];
+                /** @description Before. */
+                until?: components["schemas"]["Timestamp"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DecisionPage"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    beginHandlingJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobAsk"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HandlingJob"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    getHandlingJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HandlingJob"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    stopHandlingJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HandlingJob"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
     listHosts: {
         parameters: {
             query?: {
@@ -3134,6 +4367,144 @@ export interface operations {
             503: components["responses"]["Problem"];
         };
     };
+    listIsolatedFiles: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                cursor?: string;
+                host?: components["schemas"]["HostId"];
+                /** @description Most entries of the page; 50 unless given. */
+                limit?: number;
+                /** @description Part of the path. */
+                q?: string;
+                /** @description Whole SHA-256. */
+                sha256?: string;
+                state?: components["schemas"]["IsolatedState"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IsolatedFilePage"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    discardIsolatedFiles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["IsolatedIds"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Asked"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    restoreIsolatedFiles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["IsolatedIds"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Asked"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    getIsolatedFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IsolatedDetail"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
     watch: {
         parameters: {
             query?: never;
@@ -3243,6 +4614,102 @@ export interface operations {
             413: components["responses"]["Problem"];
             415: components["responses"]["Problem"];
             429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    listResponses: {
+        parameters: {
+            query?: {
+                action?: components["schemas"]["ResponseAction"];
+                /** @description `next` of the page before. */
+                cursor?: string;
+                finding?: components["schemas"]["FindingId"];
+                host?: components["schemas"]["HostId"];
+                /** @description Most entries of the page; 50 unless given. */
+                limit?: number;
+                state?: components["schemas"]["ResponseState"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResponsePage"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    getResponse: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Response"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    cancelResponse: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Response"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
             500: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
@@ -3664,6 +5131,266 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UserWithPassword"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    listWhitelist: {
+        parameters: {
+            query?: {
+                kind?: components["schemas"]["WhitelistKind"];
+                state?: components["schemas"]["WhitelistState"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhitelistedPage"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    addAlarmWhitelist: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAlarmEntry"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Whitelisted"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    tryAlarmWhitelist: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlarmPattern"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DryRun"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    addLoginWhitelist: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewLoginEntry"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Whitelisted"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    getWhitelistEntry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Whitelisted"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    removeWhitelistEntry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    changeWhitelistEntry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EntryChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Whitelisted"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    restoreWhitelistEntry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Whitelisted"];
                 };
             };
             400: components["responses"]["Problem"];

@@ -1,7 +1,16 @@
 // Every operation of the API that the console uses, once.
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import type { paths } from "./api.gen";
-import type { Finding, HandleAction, HostDetail, Page, Policy, Role, Settings } from "./contract";
+import type {
+  Finding,
+  HandleAction,
+  HostDetail,
+  Page,
+  Permission,
+  Policy,
+  Role,
+  Settings,
+} from "./contract";
 import { answered, client } from "./http";
 
 const PAGE_ROWS = 100;
@@ -166,7 +175,7 @@ export const act = {
   resetPassword: (id: string) =>
     answered(client.POST("/users/{id}/reset-password", { params: byId(id) })),
   deleteUser: (id: string) => answered(client.DELETE("/users/{id}", { params: byId(id) })),
-  createApiToken: (body: { name: string; role: Role; ttl_s: number }) =>
+  createApiToken: (body: { name: string; permissions: Permission[]; ttl_s: number }) =>
     answered(client.POST("/api-tokens", { body })),
   deleteApiToken: (id: string) => answered(client.DELETE("/api-tokens/{id}", { params: byId(id) })),
   createEnrolToken: (body: { group: string; ttl_s: number; uses: number }) =>

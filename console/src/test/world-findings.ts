@@ -289,6 +289,8 @@ export function finding(index: number): FindingItem {
       ? { action: "mark_handled", by: "alice", at: ago(100), remark: "blocked at the firewall" }
       : null,
     technique: sort.technique,
+    incident: "",
+    confidence: 0,
   };
 }
 
@@ -303,6 +305,8 @@ export function findingAnswer(index: number): FindingAnswer {
     params: { source: "203.0.113.7", failures: 41, window_s: 30 },
     evidence: sort.evidence,
     history: [{ at: ago(90), by: "alice", action: "undo", remark: "" }],
+    related: [],
+    responses: [],
     similar: [finding(index + SORTS.length), finding(index + 2 * SORTS.length)],
   };
 }

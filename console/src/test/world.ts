@@ -510,8 +510,7 @@ function fullGet(path: string, query: URLSearchParams): Answer {
           id: id("apitoken", 1),
           name: "ticket system",
           user: "admin",
-          role: "operator",
-          permissions: [],
+          permissions: ["read", "handle"],
           created_at: ago(9000),
           expires_at: ago(-86_400 * 20),
           last_used_at: ago(300),
@@ -585,6 +584,7 @@ function hostGet(hostId: string, third: string | undefined, query: URLSearchPara
     asset_counts: KINDS.map(({ spec }, index) => ({ kind: spec.kind, rows: 12 + index * 40 })),
     trend: [],
     certificate_expires_at: ago(-86_400 * 24),
+    costs: [{ id: "process_events", cpu_us: 420_000, events: 81_234, lost: 0 }],
   };
   return ok(whole);
 }

@@ -159,6 +159,20 @@ impl Cidr {
         (bits <= most).then_some(Self { base, bits })
     }
 
+    /// How many leading bits its addresses share.
+    pub const fn bits(&self) -> u8 {
+        self.bits
+    }
+
+    pub const fn is_ipv4(&self) -> bool {
+        self.base.is_ipv4()
+    }
+
+    /// Whether some address is in both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.contains(other.base) || other.contains(self.base)
+    }
+
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.base, address) {
             (IpAddr::V4(base), IpAddr::V4(it)) => mask4(base, self.bits) == mask4(it, self.bits),
@@ -304,6 +318,15 @@ mod tests {
         ] {
             let block = Cidr::parse(block).unwrap();
             assert_eq!(block.contains(address.parse().unwrap()), want, "{block} {address}");
+        }
+        for (one, other, want) in [
+            ("192.0.2.0/24", "192.0.2.9", true),
+            ("192.0.2.9", "192.0.0.0/16", true),
+            ("192.0.2.0/24", "192.0.3.0/24", false),
+            ("0.0.0.0/0", "::/0", false),
+        ] {
+            let (one, other) = (Cidr::parse(one).unwrap(), Cidr::parse(other).unwrap());
+            assert_eq!((one.overlaps(&other), other.overlaps(&one)), (want, want), "{one} {other}");
         }
         for wrong in ["", "x", "1.2.3.4/33", "::/129", "1.2.3.4/-1", "1.2.3.4/"] {
             assert_eq!(Cidr::parse(wrong), None, "{wrong}");

@@ -108,6 +108,16 @@ ids! {
     AuditId = "audit";
     /// One change of one asset row. Made from time.
     ChangeId = "change";
+    /// What an agent was asked to do about an attack, or did by itself. Made from time.
+    ResponseId = "response";
+    /// A file in the vault of a host. Made from time.
+    IsolatedId = "isolated";
+    /// An address that a host refuses. Made from time.
+    BlockedId = "blocked";
+    /// What a person decided about one finding, in the order it happened.
+    DecisionId = "decision";
+    /// A decision about many findings that the server carries out.
+    JobId = "job";
 }
 
 #[cfg(test)]

@@ -71,6 +71,11 @@ id_schemas! {
     id::EnrolTokenId, "An enrolment token.";
     id::AuditId, "An entry of the audit log.";
     id::ChangeId, "One change of one asset row.";
+    id::ResponseId, "What an agent was asked to do about an attack, or did by itself.";
+    id::IsolatedId, "A file in the vault of a host.";
+    id::BlockedId, "An address that a host refuses.";
+    id::DecisionId, "What a person decided about one finding.";
+    id::JobId, "A decision about many findings that the server carries out.";
 }
 
 impl PartialSchema for time::Timestamp {

@@ -3,6 +3,7 @@
 pub mod agents;
 pub mod api;
 pub mod auth;
+pub mod block;
 pub mod ca;
 pub mod clock;
 pub mod config;

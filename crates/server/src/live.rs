@@ -32,6 +32,8 @@ pub enum Event {
     },
     /// Some number of the dashboard differs.
     Counts,
+    /// Responses, isolated files, blocked addresses or whitelists changed.
+    Responses,
 }
 
 /// Makes the channel every publisher and watcher shares.
@@ -43,7 +45,7 @@ pub fn channel() -> broadcast::Sender<Event> {
 #[derive(Debug)]
 pub struct Told {
     number: u64,
-    /// `finding`, `host`, `scan`, `counts` or `reset`.
+    /// `finding`, `host`, `scan`, `counts`, `responses` or `reset`.
     pub name: &'static str,
     /// JSON.
     pub data: String,
@@ -104,12 +106,15 @@ impl Feed {
                     json!({ "id": change.id, "host": host, "items": items, "finished": finished });
                 self.push("scan", &data);
             }
-            Event::Counts => {
-                // A second one tells nothing that the first did not.
-                if self.ring().back().is_none_or(|it| it.name != "counts") {
-                    self.push("counts", &json!({}));
-                }
-            }
+            // A second one tells nothing that the first did not.
+            Event::Counts => self.push_once("counts"),
+            Event::Responses => self.push_once("responses"),
+        }
+    }
+
+    fn push_once(&self, name: &'static str) {
+        if self.ring().back().is_none_or(|it| it.name != name) {
+            self.push(name, &json!({}));
         }
     }
 

@@ -121,7 +121,11 @@ pub async fn run(
     let first_admin = first_admin(store.as_ref()).await?;
     let feed = Arc::clone(&app.feed);
     let follow = feed.follow(link.live.subscribe(), Arc::clone(&app.catalogue));
-    let helpers = [tokio::spawn(follow), tokio::spawn(upkeep(Arc::clone(&store)))];
+    let helpers = [
+        tokio::spawn(follow),
+        tokio::spawn(upkeep(Arc::clone(&store))),
+        tokio::spawn(ingest::orders::expire(Arc::clone(&link))),
+    ];
     let pages =
         tokio::spawn(serve(console_port, api::router(Arc::clone(&app), console), stop.clone()));
     let mut agents = tokio::spawn(ingest::listen(agents_port, Arc::clone(&link), stop.clone()));

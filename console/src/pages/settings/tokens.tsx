@@ -3,7 +3,8 @@ import { Alert, Button, Input, Popconfirm, Select } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { act, read } from "../../api";
-import type { ApiToken, Role } from "../../contract";
+import type { ApiToken, Permission } from "../../contract";
+import { useMay } from "../../parts/permission";
 import { useProblemText } from "../../parts/problem";
 import { Secret } from "../../parts/secret";
 import { listSource } from "../../parts/source";
@@ -11,7 +12,17 @@ import { type Column, Table } from "../../parts/table";
 import { Moment, When } from "../../parts/when";
 import { SectionHead } from "./section";
 
-const ROLES = ["viewer", "auditor", "operator", "admin"] as const satisfies Role[];
+const PERMISSIONS = [
+  "read",
+  "handle",
+  "scan",
+  "manage_hosts",
+  "manage_policy",
+  "manage_users",
+  "manage_tokens",
+  "manage_settings",
+  "read_audit",
+] as const satisfies Permission[];
 const LIVES_DAYS = [7, 30, 90, 365] as const;
 const DAY_S = 86_400;
 
@@ -33,7 +44,18 @@ export function TokensSection() {
         </span>
       ),
     },
-    { id: "role", title: t("user.role"), width: 130, render: (it) => t(`role.${it.role}`) },
+    {
+      id: "permissions",
+      title: t("token.permissions"),
+      render: (it) => {
+        const names = it.permissions.map((one) => t(`permission.${one}`)).join(t("part.comma"));
+        return (
+          <span className="cut" title={names}>
+            {names}
+          </span>
+        );
+      },
+    },
     { id: "user", title: t("token.by"), width: 130, render: (it) => it.user },
     {
       id: "expires",
@@ -86,10 +108,11 @@ function NewToken() {
   const say = useProblemText();
   const queries = useQueryClient();
   const [name, setName] = useState("");
-  const [role, setRole] = useState<Role>("viewer");
+  const may = useMay();
+  const [permissions, setPermissions] = useState<Permission[]>(["read"]);
   const [days, setDays] = useState<number>(30);
   const create = useMutation({
-    mutationFn: () => act.createApiToken({ name: name.trim(), role, ttl_s: days * DAY_S }),
+    mutationFn: () => act.createApiToken({ name: name.trim(), permissions, ttl_s: days * DAY_S }),
     onSuccess: () => setName(""),
     onSettled: () => queries.invalidateQueries({ queryKey: read.apiTokens().queryKey }),
   });
@@ -104,13 +127,18 @@ function NewToken() {
           value={name}
           onChange={(event) => setName(event.target.value)}
         />
-        <label htmlFor="token-role">{t("user.role")}</label>
-        <Select
-          id="token-role"
-          style={{ width: 130 }}
-          value={role}
-          onChange={setRole}
-          options={ROLES.map((it) => ({ value: it, label: t(`role.${it}`) }))}
+        <label htmlFor="token-permissions">{t("token.permissions")}</label>
+        <Select<Permission[]>
+          id="token-permissions"
+          mode="multiple"
+          style={{ width: 320 }}
+          maxTagCount="responsive"
+          value={permissions}
+          onChange={setPermissions}
+          options={PERMISSIONS.filter(may).map((it) => ({
+            value: it,
+            label: t(`permission.${it}`),
+          }))}
         />
         <label htmlFor="token-life">{t("enrol.life")}</label>
         <Select
@@ -122,7 +150,7 @@ function NewToken() {
         />
         <Button
           type="primary"
-          disabled={name.trim() === ""}
+          disabled={name.trim() === "" || permissions.length === 0}
           loading={create.isPending}
           onClick={() => create.mutate()}
         >

@@ -42,6 +42,11 @@ pub struct Finding {
     /// MITRE ATT&CK technique, where the rule names one.
     #[schema(example = "T1110.001")]
     pub technique: Option<String>,
+    /// Alarms of one process tree or session share it; empty: stands alone.
+    pub incident: String,
+    /// How sure the rule is, 1 to 100; 0: it does not say.
+    #[schema(maximum = 100, example = 95)]
+    pub confidence: u32,
 }
 
 impl Finding {
@@ -66,6 +71,8 @@ impl Finding {
                 at: it.at,
                 remark: it.remark,
             }),
+            incident: it.incident,
+            confidence: it.confidence,
         }
     }
 }
@@ -110,6 +117,10 @@ pub struct FindingDetail {
     pub history: Vec<HistoryEntry>,
     /// Newest others of the same rule, at most five.
     pub similar: Vec<Finding>,
+    /// Others of the same incident, oldest first, at most a hundred.
+    pub related: Vec<Finding>,
+    /// What agents were asked or did by themselves about it, newest first, at most fifty.
+    pub responses: Vec<super::responses::Response>,
 }
 
 list_query! {
@@ -125,6 +136,15 @@ list_query! {
         /// Words that stand in the subject or the parameters.
         #[schema(min_length = 1, max_length = 200)]
         q: String,
+        /// Id of the rule.
+        #[schema(min_length = 1, max_length = 64)]
+        rule: String,
+        /// MITRE ATT&CK technique; its sub-techniques too.
+        #[schema(pattern = "^T[0-9]{4}(\\.[0-9]{3})?$")]
+        technique: String,
+        /// Alarms of one process tree or session.
+        #[schema(min_length = 1, max_length = 128)]
+        incident: String,
         /// Last occurrence not before.
         since: Timestamp,
         /// Last occurrence before.
@@ -133,7 +153,7 @@ list_query! {
 }
 
 impl FindingQuery {
-    fn filter(&self) -> FindingFilter {
+    fn filter(&self, catalogue: &Catalogue) -> FindingFilter {
         FindingFilter {
             kind: self.kind,
             category: self.category.clone(),
@@ -142,9 +162,28 @@ impl FindingQuery {
             host: self.host,
             group: self.group,
             text: self.q.clone(),
+            rules: self.rules(catalogue),
+            subject: None,
+            incident: self.incident.clone(),
             since: self.since,
             until: self.until,
         }
+    }
+}
+
+impl FindingQuery {
+    /// The rules that `rule` and `technique` leave; `None`: all.
+    fn rules(&self, catalogue: &Catalogue) -> Option<Vec<String>> {
+        let Some(technique) = &self.technique else {
+            return self.rule.clone().map(|it| vec![it]);
+        };
+        let is_part = |it: &String| {
+            it.strip_prefix(technique.as_str())
+                .is_some_and(|it| it.is_empty() || it.starts_with('.'))
+        };
+        let named = catalogue.iter().filter(|it| it.attack.iter().any(is_part));
+        let named = named.filter(|it| self.rule.as_ref().is_none_or(|rule| *rule == it.id));
+        Some(named.map(|it| it.id.clone()).collect())
     }
 }
 
@@ -186,7 +225,7 @@ pub struct SeverityOpen {
 }
 
 pub async fn list(ask: Ask<Read, (), FindingQuery>) -> Result<Json<Page<Finding>>, Problem> {
-    let (filter, page) = (ask.query.filter(), ask.query.page());
+    let (filter, page) = (ask.query.filter(&ask.app.catalogue), ask.query.page());
     let found = ask.app.store.findings(filter.clone(), page).await?;
     let total = ask.app.store.findings_total(filter).await?;
     let mut page = Page::map(found, |it| Finding::of(it, &ask.app.catalogue));
@@ -232,6 +271,8 @@ fn sum_up(open: Vec<store::OpenCount>) -> Counters {
 
 pub async fn get(ask: Ask<Read, FindingId>) -> Result<Json<FindingDetail>, Problem> {
     let found = ask.app.store.finding(ask.path).await?;
+    let about = store::ResponseFilter { finding: Some(ask.path), ..Default::default() };
+    let responses = ask.app.store.responses(about, store::PageAsk::default()).await?;
     let catalogue = &ask.app.catalogue;
     let rule = catalogue.get(&found.item.rule);
     let history = |it: store::HistoryEntry| HistoryEntry {
@@ -250,6 +291,8 @@ pub async fn get(ask: Ask<Read, FindingId>) -> Result<Json<FindingDetail>, Probl
         evidence: found.evidence,
         history: found.history.into_iter().map(history).collect(),
         similar: found.similar.into_iter().map(|it| Finding::of(it, catalogue)).collect(),
+        related: found.related.into_iter().map(|it| Finding::of(it, catalogue)).collect(),
+        responses: responses.items.into_iter().map(Into::into).collect(),
     }))
 }
 

@@ -53,5 +53,6 @@ pub async fn create(
 pub async fn delete(ask: Ask<ManageHosts, GroupId>) -> Result<Done, Problem> {
     let audit = ask.who.audit(&ask.source, ask.now, "group.delete", ask.path, json!({}));
     ask.app.store.delete_group(ask.path, audit).await?;
+    super::policy::renew(&ask.app, &ask.who, &ask.source, ask.now, &[ask.path]).await?;
     Ok(Done)
 }

@@ -205,6 +205,21 @@ pub struct HostDetail {
     /// The last 30 days, oldest first, every day.
     pub trend: Vec<super::dashboard::DayCounts>,
     pub certificate_expires_at: Option<Timestamp>,
+    /// What each function of the agent has used since the agent started; empty for an agent
+    /// that does not tell.
+    pub costs: Vec<FeatureCost>,
+}
+
+/// What one function of an agent has used since the agent started.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct FeatureCost {
+    /// As the id of a capability.
+    #[schema(example = "process_events")]
+    pub id: String,
+    pub cpu_us: u64,
+    pub events: u64,
+    /// Events it could not take.
+    pub lost: u64,
 }
 
 list_query! {
@@ -264,7 +279,12 @@ pub async fn get(ask: Ask<Read, HostId>) -> Result<Json<HostDetail>, Problem> {
             .collect(),
         trend: super::dashboard::every_day(30, ask.now, &days),
         certificate_expires_at: found.certificate_expires_at,
+        costs: found.costs.into_iter().map(cost).collect(),
     }))
+}
+
+fn cost(it: store::FeatureCost) -> FeatureCost {
+    FeatureCost { id: it.id, cpu_us: it.cpu_us, events: it.events, lost: it.lost }
 }
 
 pub async fn patch(
@@ -284,7 +304,12 @@ pub async fn patch(
     let audit = ask.who.audit(&ask.source, ask.now, "host.patch", ask.path, detail);
     let patch =
         HostPatch { group: change.group, importance: change.importance, remark: change.remark };
-    Ok(Json(ask.app.store.patch_host(ask.path, patch, audit).await?.into()))
+    let host = ask.app.store.patch_host(ask.path, patch, audit).await?;
+    if host.group.0 != before.group.0 {
+        let concerned = [before.group.0, host.group.0];
+        super::policy::renew(&ask.app, &ask.who, &ask.source, ask.now, &concerned).await?;
+    }
+    Ok(Json(host.into()))
 }
 
 pub async fn delete(ask: Ask<ManageHosts, HostId>) -> Result<Done, Problem> {

@@ -39,6 +39,8 @@ pub struct LiveEvents {
     pub scan: LiveScan,
     /// The dashboard's numbers changed: fetch them.
     pub counts: LiveNothing,
+    /// Responses, isolated files, blocked addresses or whitelists changed: fetch them.
+    pub responses: LiveNothing,
     /// Events were lost: fetch everything anew.
     pub reset: LiveNothing,
 }

@@ -4,20 +4,24 @@ pub mod assets;
 pub mod audit;
 pub mod checks;
 pub mod dashboard;
+pub mod detections;
 pub mod enrol;
 pub mod findings;
 pub mod groups;
 mod guard;
 pub mod handling;
 pub mod hosts;
+pub mod jobs;
 pub mod live;
 mod orders;
 pub mod page;
 pub mod people;
 pub mod policy;
 pub mod problem;
+pub mod responses;
 pub mod routes;
 pub mod session;
+pub mod whitelist;
 mod words;
 
 use std::fmt;
@@ -94,6 +98,7 @@ pub struct App {
     pub(crate) sources: Sources,
     /// One change of the policy at a time: it is read, changed and written.
     pub(crate) policy_turn: Mutex<()>,
+    pub(crate) jobs: jobs::Jobs,
     pub(crate) checker: Arc<Checker>,
     turns: Semaphore,
     watchers: Arc<Semaphore>,
@@ -140,6 +145,7 @@ impl App {
             passwords: Passwords::new()?,
             sources: Sources::default(),
             policy_turn: Mutex::new(()),
+            jobs: jobs::Jobs::default(),
             checker: operations().checker()?,
             turns: Semaphore::new(guard::AT_ONCE_MAX),
             watchers: Arc::new(Semaphore::new(live::WATCHERS_MAX)),
@@ -219,6 +225,8 @@ pub fn operations() -> Operations {
     session_operations(&mut all);
     host_operations(&mut all);
     finding_operations(&mut all);
+    response_operations(&mut all);
+    whitelist_operations(&mut all);
     settings_operations(&mut all);
     all
 }
@@ -291,6 +299,68 @@ fn finding_operations(all: &mut Operations) {
     all.add(Method::POST, "/findings/unhandle", about, handling::unhandle);
     let about = doc("listRules", tag, "Catalogue of detections");
     all.add(Method::GET, "/rules", about, findings::rules);
+    let tag = "handling";
+    let about = doc("listDecisions", tag, "What people decided about findings, newest first");
+    all.add(Method::GET, "/handling", about, handling::history);
+    let about = doc("beginHandlingJob", tag, "Decide about all findings of a kind, in a job");
+    all.add(Method::POST, "/handling/jobs", about, jobs::begin);
+    let about = doc("getHandlingJob", tag, "How far a handling job is");
+    all.add(Method::GET, "/handling/jobs/{id}", about, jobs::get);
+    let about = doc("stopHandlingJob", tag, "Stop a handling job; what it decided stays");
+    all.add(Method::DELETE, "/handling/jobs/{id}", about, jobs::stop);
+    let tag = "detections";
+    let about =
+        doc("listDetections", tag, "Every rule: documentation, cases, hits, where it is on");
+    all.add(Method::GET, "/detections", about, detections::list);
+    let about = doc("getDetection", tag, "One rule");
+    all.add(Method::GET, "/detections/{id}", about, detections::get);
+    let about = doc("switchDetection", tag, "Turn a rule on or off, for all or for a group");
+    all.add(Method::PUT, "/detections/{id}", about, detections::put);
+}
+
+fn response_operations(all: &mut Operations) {
+    let tag = "responses";
+    let about =
+        doc("listResponses", tag, "What agents were asked or did by themselves, newest first");
+    all.add(Method::GET, "/responses", about, responses::list);
+    let about = doc("getResponse", tag, "One response with its steps");
+    all.add(Method::GET, "/responses/{id}", about, responses::get);
+    let about = doc("cancelResponse", tag, "Take back what its agent has not answered yet");
+    all.add(Method::DELETE, "/responses/{id}", about, responses::cancel);
+    let about = doc("listIsolatedFiles", tag, "Files that agents took away, newest first");
+    all.add(Method::GET, "/isolated-files", about, responses::isolated);
+    let about = doc("getIsolatedFile", tag, "One isolated file with what became of it");
+    all.add(Method::GET, "/isolated-files/{id}", about, responses::isolated_file);
+    let about = doc("restoreIsolatedFiles", tag, "Put isolated files back as they were");
+    all.add(Method::POST, "/isolated-files/restore", about, responses::restore);
+    let about = doc("discardIsolatedFiles", tag, "Delete isolated files for good");
+    all.add(Method::POST, "/isolated-files/discard", about, responses::discard);
+    let about = doc("listBlockedAddresses", tag, "Addresses that servers refuse, newest first");
+    all.add(Method::GET, "/blocked-addresses", about, responses::blocked);
+    let about = doc("blockAddresses", tag, "Refuse addresses on servers, for a while");
+    all.add(Method::POST, "/blocked-addresses", about, responses::block);
+    let about = doc("unblockAddresses", tag, "Let blocked addresses in again");
+    all.add(Method::POST, "/blocked-addresses/unblock", about, responses::unblock);
+}
+
+fn whitelist_operations(all: &mut Operations) {
+    let tag = "whitelist";
+    let about = doc("listWhitelist", tag, "Whitelist entries for alarms and log-ins, newest first");
+    all.add(Method::GET, "/whitelist", about, whitelist::list);
+    let about = doc("addAlarmWhitelist", tag, "Keep alarms quiet where a value matches");
+    all.add(Method::POST, "/whitelist/alarms", about, whitelist::add_alarm);
+    let about = doc("tryAlarmWhitelist", tag, "What an entry would have silenced in 30 days");
+    all.add(Method::POST, "/whitelist/alarms/dry-run", about, whitelist::dry_run);
+    let about = doc("addLoginWhitelist", tag, "Keep log-ins quiet: server, address, account");
+    all.add(Method::POST, "/whitelist/logins", about, whitelist::add_login);
+    let about = doc("getWhitelistEntry", tag, "One whitelist entry");
+    all.add(Method::GET, "/whitelist/{id}", about, whitelist::get);
+    let about = doc("changeWhitelistEntry", tag, "Change expiry, owner or remark of an entry");
+    all.add(Method::PATCH, "/whitelist/{id}", about, whitelist::patch);
+    let about = doc("removeWhitelistEntry", tag, "Remove an entry; it can be put back");
+    all.add(Method::DELETE, "/whitelist/{id}", about, whitelist::remove);
+    let about = doc("restoreWhitelistEntry", tag, "Put a removed entry back");
+    all.add(Method::POST, "/whitelist/{id}/restore", about, whitelist::restore);
 }
 
 fn settings_operations(all: &mut Operations) {

@@ -5,8 +5,6 @@ use model::id::{HostId, ScanId};
 use model::wire::{self, server_frame::Frame};
 
 use crate::agents::{Agents, frame};
-use crate::ingest::stream::policy_frame;
-use crate::store::PolicyVersion;
 
 /// Asks the agent of `host` for a scan.
 pub(super) fn scan(agents: &Agents, host: HostId, id: ScanId, items: Vec<String>) {
@@ -14,13 +12,5 @@ pub(super) fn scan(agents: &Agents, host: HostId, id: ScanId, items: Vec<String>
     let task = wire::Task { id: id.to_string(), task: Some(task) };
     if let Err(error) = agents.send(host, frame(Frame::Task(task))) {
         tracing::debug!(%id, %error, "the scan waits for its agent");
-    }
-}
-
-/// Brings every agent up to `current`.
-pub(super) fn policy(agents: &Agents, current: &PolicyVersion) {
-    match policy_frame(current) {
-        Ok(policy) => agents.send_all(&frame(Frame::Policy(policy))),
-        Err(error) => tracing::error!(%error, "agents keep the policy they have"),
     }
 }

@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::routes::{Ask, Created, Done, Nothing};
 use crate::auth::TOKEN_PREFIX;
 use crate::auth::password::{self, PasswordError};
-use crate::auth::permission::{ManageTokens, ManageUsers, Permission, permissions_of};
+use crate::auth::permission::{ManageTokens, ManageUsers, Permission};
 use crate::auth::session::Secret;
 use crate::store::{self, NewApiToken, NewUser, Role, UserPatch};
 
@@ -133,8 +133,7 @@ pub struct ApiToken {
     /// The token acts as this person and stops when they do.
     #[schema(example = "admin")]
     pub user: String,
-    /// The most the token may do; never more than its person.
-    pub role: Role,
+    /// What the token may do, as long as its person may.
     pub permissions: Vec<Permission>,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
@@ -147,8 +146,7 @@ impl From<store::ApiToken> for ApiToken {
             id: it.id,
             name: it.name,
             user: it.user_name,
-            role: it.role,
-            permissions: permissions_of(it.role).to_vec(),
+            permissions: it.permissions,
             created_at: it.created_at,
             expires_at: it.expires_at,
             last_used_at: it.last_used_at,
@@ -167,7 +165,8 @@ pub struct ApiTokenAsk {
     )]
     pub name: String,
     /// What the token may do: at most what its maker may.
-    pub role: Role,
+    #[schema(min_items = 1, max_items = 32)]
+    pub permissions: Vec<Permission>,
     /// Seconds until it ends, an hour to a year.
     #[schema(minimum = 3600, maximum = 31_536_000, example = 2_592_000)]
     pub ttl_s: u32,
@@ -191,18 +190,21 @@ pub async fn tokens(
 pub async fn create_token(
     ask: Ask<ManageTokens, (), Nothing, ApiTokenAsk>,
 ) -> Result<Created<ApiTokenWithSecret>, Problem> {
-    let ApiTokenAsk { name, role, ttl_s } = ask.body;
-    if let Some(more) = permissions_of(role).iter().find(|it| !ask.who.may(**it)) {
-        return Err(Problem::field("role", format!("you do not hold `{more}` yourself")));
+    let ApiTokenAsk { name, permissions, ttl_s } = ask.body;
+    if let Some(more) = permissions.iter().find(|it| !ask.who.may(**it)) {
+        return Err(Problem::field("permissions", format!("you do not hold `{more}` yourself")));
     }
+    // In the order of the document, each once.
+    let permissions: Vec<_> =
+        Permission::ALL.iter().copied().filter(|it| permissions.contains(it)).collect();
     let secret = Secret::generate(TOKEN_PREFIX).map_err(PasswordError::Random)?;
-    let detail = json!({ "name": name, "role": role, "ttl_s": ttl_s });
+    let detail = json!({ "name": name, "permissions": permissions, "ttl_s": ttl_s });
     let audit = ask.who.audit(&ask.source, ask.now, "api_token.create", "", detail);
     let new = NewApiToken {
         digest: secret.hash(),
         name,
         user: ask.who.user,
-        role,
+        permissions,
         expires_at: ask.now + Duration::from_secs(u64::from(ttl_s)),
     };
     let item = ask.app.store.create_api_token(new, audit).await?.into();

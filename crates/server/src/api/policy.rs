@@ -1,18 +1,22 @@
 //! The policy of the agents and the settings of the server.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use axum::Json;
-use model::policy::Policy;
+use model::id::{GroupId, HostId};
+use model::policy::{Policy, WhitelistJudge};
 use model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
+use super::App;
 use super::checks::Checker;
 use super::problem::{FieldError, Problem};
 use super::routes::{Ask, Nothing};
 use crate::auth::permission::{ManagePolicy, ManageSettings, Read};
+use crate::auth::{Identity, Source};
 use crate::store;
 
 /// The policy in force.
@@ -56,9 +60,35 @@ pub async fn put(
     let before = ask.app.store.policy().await?;
     let detail = json!({ "before": before.policy, "after": ask.body.policy });
     let audit = ask.who.audit(&ask.source, ask.now, "policy.put", "policy", detail);
-    let state = ask.app.store.put_policy(ask.body.policy, Some(ask.body.version), audit).await?;
-    super::orders::policy(&ask.app.link.agents, &state);
+    let version = Some(ask.body.version);
+    let state = ask.app.store.put_policy(ask.body.policy, version, Vec::new(), audit).await?;
+    ask.app.link.send_policy(&state).await;
     Ok(Json(state.into()))
+}
+
+/// A host went from one group to another, or a group is gone: what a group has of its own
+/// reaches other hosts, so the policy gets a new version where one of them has something.
+pub(super) async fn renew(
+    app: &App,
+    who: &Identity,
+    source: &Source,
+    now: Timestamp,
+    concerned: &[GroupId],
+) -> Result<(), Problem> {
+    let _turn = app.policy_turn.lock().await;
+    let before = app.store.policy().await?;
+    let named: Vec<_> = concerned.iter().map(ToString::to_string).collect();
+    let mut policy = before.policy;
+    if !policy.groups.iter().any(|it| named.contains(&it.group)) {
+        return Ok(());
+    }
+    let known = app.store.groups().await?;
+    policy.groups.retain(|it| known.iter().any(|group| group.id.to_string() == it.group));
+    let detail = json!({ "groups": named });
+    let audit = who.audit(source, now, "policy.renew", "policy", detail);
+    let state = app.store.put_policy(policy, Some(before.version), Vec::new(), audit).await?;
+    app.link.send_policy(&state).await;
+    Ok(())
 }
 
 /// Bounds of the document, and what a schema cannot say.
@@ -88,7 +118,40 @@ pub(super) fn check(checker: &Checker, policy: &Policy) -> Result<(), Problem> {
             wrong(format!("policy.login.common_places.{index}"), "is no country code like DE");
         }
     }
+    check_detect(policy, &mut wrong);
+    for (index, address) in policy.response.never_block.iter().enumerate() {
+        if !is_block(address) {
+            wrong(format!("policy.response.never_block.{index}"), NO_BLOCK);
+        }
+    }
     if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
+}
+
+/// What is on where, and what is kept quiet.
+fn check_detect(policy: &Policy, wrong: &mut impl FnMut(String, &str)) {
+    for (index, entry) in policy.login.whitelist.iter().enumerate() {
+        if entry.host.as_deref().is_some_and(|it| it.parse::<HostId>().is_err()) {
+            wrong(format!("policy.login.whitelist.{index}.host"), "is no server");
+        }
+    }
+    let mut met = BTreeSet::new();
+    for (index, entry) in policy.detect.whitelist.iter().enumerate() {
+        let at = format!("policy.detect.whitelist.{index}");
+        if !super::whitelist::is_name(&entry.id) {
+            wrong(format!("{at}.id"), "has only letters, digits, `.`, `_` and `-`");
+        }
+        if !met.insert(entry.id.as_str()) {
+            wrong(format!("{at}.id"), "is taken by another entry");
+        }
+        if entry.judge == WhitelistJudge::Cidr && !is_block(&entry.value) {
+            wrong(format!("{at}.value"), NO_BLOCK);
+        }
+    }
+    for (index, own) in policy.groups.iter().enumerate() {
+        if own.group.parse::<GroupId>().is_err() {
+            wrong(format!("policy.groups.{index}.group"), "is no group");
+        }
+    }
 }
 
 const NO_BLOCK: &str = "is neither an address nor a block like 192.0.2.0/24";

@@ -91,7 +91,10 @@ macro_rules! id_parts {
         }
     )*};
 }
-id_parts! { HostId GroupId FindingId ScanId UserId ApiTokenId EnrolTokenId }
+id_parts! {
+    HostId GroupId FindingId ScanId UserId ApiTokenId EnrolTokenId ResponseId IsolatedId BlockedId
+    JobId
+}
 
 /// What a handler gives back when all is well.
 pub trait Answer: Send {

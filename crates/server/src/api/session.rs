@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::App;
 use super::problem::Problem;
 use super::routes::{Answer, Ask, Nothing, Schemas};
-use crate::auth::permission::{Anyone, InSession, Permission, permissions_of};
+use crate::auth::permission::{Anyone, InSession, Permission};
 use crate::auth::session::Secret;
 use crate::auth::{Identity, Via, sign_in};
 use crate::store::Role;
@@ -49,7 +49,7 @@ pub struct MyUser {
 impl From<Identity> for Me {
     fn from(it: Identity) -> Self {
         Self {
-            permissions: permissions_of(it.role).to_vec(),
+            permissions: it.permissions,
             must_change_password: it.must_change_password,
             expires_at: it.expires_at,
             user: MyUser { id: it.user, name: it.name, role: it.role },

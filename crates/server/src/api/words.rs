@@ -39,5 +39,15 @@ word_schemas! {
     store::SummaryOrder, "SummaryOrder", "What most hosts have first, or what few have.";
     store::ChangeOp, "ChangeOp", "What happened to an asset row.";
     store::ScanItemState, "ScanItemState", "How far one item of a scan is.";
+    store::ResponseAction, "ResponseAction", "What an agent is asked to do about an attack.";
+    store::ResponseState, "ResponseState", "How far a response is.";
+    store::IsolatedState, "IsolatedState", "Where an isolated file is.";
+    store::BlockedState, "BlockedState", "Whether an address is refused.";
+    store::WhitelistKind, "WhitelistKind", "What a whitelist entry is about.";
+    super::whitelist::WhitelistState, "WhitelistState", "Whether a whitelist entry is in force.";
+    super::detections::Maturity, "Maturity", "How far a rule may be trusted.";
+    super::detections::RuleSwitch, "RuleSwitch", "Whether a rule is on.";
+    super::jobs::JobState, "JobState", "How far a job is.";
+    super::jobs::JobAction, "JobAction", "What can be decided about many findings at once.";
     store::DeductionReason, "DeductionReason", "Why the score is not a hundred.";
 }

@@ -2,22 +2,8 @@
 
 use crate::api::problem::{Problem, ProblemKind};
 use crate::auth::{Identity, Via};
+pub use crate::store::Permission;
 use crate::store::Role;
-
-model::words! {
-    /// The unit of access: every operation names exactly one, or says that it needs none.
-    Permission {
-        Read = "read",
-        Handle = "handle",
-        Scan = "scan",
-        ManageHosts = "manage_hosts",
-        ManagePolicy = "manage_policy",
-        ManageUsers = "manage_users",
-        ManageTokens = "manage_tokens",
-        ManageSettings = "manage_settings",
-        ReadAudit = "read_audit",
-    }
-}
 
 /// What `role` may do.
 pub const fn permissions_of(role: Role) -> &'static [Permission] {

@@ -99,6 +99,7 @@ pub async fn sign_in(
         user: session.user.id,
         name: session.user.name,
         role: session.user.role,
+        permissions: super::permission::permissions_of(session.user.role).to_vec(),
         must_change_password: session.user.must_change_password,
         via: Via::Session { id: session.id, digest: secret.hash() },
         expires_at,

@@ -144,12 +144,10 @@ fn understand(message: wire::Record) -> Result<Record, String> {
             method: named("method", it.method)?,
             key_fingerprint: named("key_fingerprint", it.key_fingerprint)?,
         })),
-        record::Record::ResponseReport(_)
-        | record::Record::IsolatedFile(_)
-        | record::Record::BlockedAddress(_)
-        | record::Record::WhitelistHits(_) => {
-            Err("this server keeps no responses of agents".to_owned())
-        }
+        record::Record::ResponseReport(it) => super::said::report(it).map(Record::Response),
+        record::Record::IsolatedFile(it) => super::said::isolated(it).map(Record::Isolated),
+        record::Record::BlockedAddress(it) => super::said::blocked(it).map(Record::Blocked),
+        record::Record::WhitelistHits(it) => super::said::hits(it).map(Record::WhitelistHits),
     }
 }
 
@@ -235,10 +233,10 @@ pub(super) fn capabilities(messages: Vec<wire::Capability>) -> Result<Vec<Capabi
     messages.into_iter().map(one).collect()
 }
 
-fn named(field: &str, text: String) -> Result<String, String> {
+pub(super) fn named(field: &str, text: String) -> Result<String, String> {
     bounded(field, text, NAME_BYTES_MAX)
 }
 
-fn bounded(field: &str, text: String, max: usize) -> Result<String, String> {
+pub(super) fn bounded(field: &str, text: String, max: usize) -> Result<String, String> {
     if text.len() > max { Err(format!("`{field}` is longer than {max} bytes")) } else { Ok(text) }
 }

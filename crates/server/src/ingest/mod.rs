@@ -3,8 +3,10 @@
 mod decode;
 mod departures;
 mod listener;
+pub(crate) mod orders;
 mod rate;
 pub(crate) mod rpc;
+mod said;
 pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
@@ -30,7 +32,7 @@ use crate::agents::Agents;
 use crate::ca::{AGENT_LIFETIME, Authority};
 use crate::install::OWN_PROGRAM;
 use crate::live::Event;
-use crate::store::{HeartbeatRow, IngestBatch, Lane, Record, Store, StoreError};
+use crate::store::{FindingItem, HeartbeatRow, IngestBatch, Lane, Record, Store, StoreError};
 
 /// Epoch of what this server itself finds out about a host; no agent may use it.
 const OWN_EPOCH: u64 = 1;
@@ -157,6 +159,13 @@ impl LinkServer {
         for reason in &done.refused {
             tracing::warn!(%host, reason, "record refused by the store");
         }
+        self.send_responses(&done.orders).await;
+        if !done.blocked.is_empty() {
+            self.share_blocks(host, &done.blocked, now).await;
+        }
+        if done.responses_changed {
+            self.publish(Event::Responses);
+        }
         let counts = !done.findings.is_empty() || !done.assets.is_empty();
         for item in done.findings {
             self.publish(Event::Finding(Box::new(item)));
@@ -182,8 +191,17 @@ impl LinkServer {
         });
     }
 
+    /// Tells of findings that wait for a decision again because nothing came of a response.
+    fn publish_responses(&self, opened: impl IntoIterator<Item = FindingItem>) {
+        for item in opened {
+            self.publish(Event::Finding(Box::new(item)));
+            self.publish(Event::Counts);
+        }
+        self.publish(Event::Responses);
+    }
+
     /// Nobody watching is no error.
-    fn publish(&self, event: Event) {
+    pub(crate) fn publish(&self, event: Event) {
         let _ = self.live.send(event);
     }
 }

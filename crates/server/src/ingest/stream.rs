@@ -18,12 +18,15 @@ use super::decode::{Decoded, capabilities, decode};
 use super::listener::Caller;
 use super::rate::Meter;
 use super::rpc::link_server::Link;
-use super::{LinkServer, OWN_EPOCH};
+use super::{LinkServer, OWN_EPOCH, orders};
 use crate::agents::{Attached, Cut, frame};
 use crate::ca::PeerIdentity;
 use crate::clock;
 use crate::enrol::facts_from_wire;
-use crate::store::{HeartbeatRow, HelloRow, IngestBatch, Lane};
+use crate::live::Event;
+use crate::store::{
+    COSTS_MAX, FeatureCost, HeartbeatRow, HelloRow, Host, IngestBatch, Lane, StoreError,
+};
 
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// Frames that may wait to be written to one agent.
@@ -38,6 +41,8 @@ const SPECS_MAX: usize = 128;
 const SPEC_BYTES_MAX: usize = 64 * 1024;
 /// Random value that tells one process of an agent from another.
 const INSTANCE_BYTES_MAX: usize = 64;
+/// Longest name of a function that tells its cost.
+const COST_NAME_BYTES_MAX: usize = 64;
 /// The agent is asked to slow down at most this often.
 const SLOW_DOWN_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -162,7 +167,7 @@ impl Streams {
         if attached.took_turns {
             self.link.copied(host, Copied::Turns, now).await;
         }
-        let result = match self.welcome(host, hello.policy_version, &replies).await {
+        let result = match self.welcome(&shown, hello.policy_version, &replies).await {
             Ok(()) => self.converse(&peer, inbound, attached, replies).await,
             Err(status) => {
                 drop(attached);
@@ -174,7 +179,8 @@ impl Streams {
     }
 
     /// What the agent must know to go on where it was.
-    async fn welcome(&self, host: HostId, policy: u64, replies: &Replies) -> Result<(), Status> {
+    async fn welcome(&self, shown: &Host, policy: u64, replies: &Replies) -> Result<(), Status> {
+        let host = shown.id;
         let store = &self.link.store;
         let positions = store.lane_positions(host).await.map_err(unavailable)?;
         let lanes = positions.into_iter().filter(|it| it.epoch != OWN_EPOCH).map(|it| wire::Ack {
@@ -196,12 +202,24 @@ impl Streams {
         reply(replies, Frame::Welcome(welcome)).await?;
         let current = store.policy().await.map_err(unavailable)?;
         if current.version != policy {
-            reply(replies, Frame::Policy(policy_frame(&current)?)).await?;
+            let policy = orders::policy_frame(&current, host, shown.group.0);
+            reply(replies, Frame::Policy(policy.map_err(Status::internal)?)).await?;
         }
         for scan in store.pending_scans(host).await.map_err(unavailable)? {
             let task = wire::task::Task::Scan(wire::ScanTask { items: scan.wanted });
             let task = wire::Task { id: scan.id.to_string(), task: Some(task) };
             reply(replies, Frame::Task(task)).await?;
+        }
+        let open = store.pending_responses(host).await.map_err(unavailable)?;
+        let mut told = Vec::with_capacity(open.len());
+        for response in open {
+            let Some(task) = orders::task(&response) else { continue };
+            reply(replies, Frame::Task(task)).await?;
+            told.push(response.id);
+        }
+        if !told.is_empty() {
+            store.responses_sent(told).await.map_err(unavailable)?;
+            self.link.publish(Event::Responses);
         }
         Ok(())
     }
@@ -291,7 +309,7 @@ impl Session<'_> {
         match frame {
             agent_frame::Frame::Batch(it) => self.batch(it).await,
             agent_frame::Frame::Heartbeat(it) => {
-                self.streams.link.note_heartbeat(heartbeat(self.host, &it, clock::now()));
+                self.streams.link.note_heartbeat(heartbeat(self.host, it, clock::now()));
                 Ok(())
             }
             agent_frame::Frame::Renew(it) => self.renew(&it.csr_der).await,
@@ -348,9 +366,20 @@ impl Session<'_> {
         if update.accepted {
             return Ok(());
         }
-        let Ok(id) = update.id.parse() else { return Ok(()) };
         let store = &self.streams.link.store;
-        let reason = update.reason.chars().take(500).collect();
+        let reason: String = update.reason.chars().take(500).collect();
+        if let Ok(id) = update.id.parse() {
+            let refused = store.refuse_response(self.host, id, reason, clock::now()).await;
+            return match refused {
+                Ok(opened) => {
+                    self.streams.link.publish_responses(opened);
+                    Ok(())
+                }
+                Err(StoreError::NotFound { .. }) => Ok(()),
+                Err(error) => Err(unavailable(error)),
+            };
+        }
+        let Ok(id) = update.id.parse() else { return Ok(()) };
         // Only a scan of this very host can be refused by it.
         match store.scan(id).await {
             Ok(scan) if scan.host.id == self.host => {
@@ -455,7 +484,15 @@ fn hello_row(host: HostId, hello: &wire::Hello, at: Timestamp) -> Result<HelloRo
     })
 }
 
-fn heartbeat(host: HostId, message: &wire::Heartbeat, at: Timestamp) -> HeartbeatRow {
+fn heartbeat(host: HostId, message: wire::Heartbeat, at: Timestamp) -> HeartbeatRow {
+    let named =
+        message.costs.into_iter().filter(|it| (1..=COST_NAME_BYTES_MAX).contains(&it.id.len()));
+    let costs = named.take(COSTS_MAX).map(|it| FeatureCost {
+        id: it.id,
+        cpu_us: it.cpu_us,
+        events: it.events,
+        lost: it.lost,
+    });
     HeartbeatRow {
         host,
         at,
@@ -463,14 +500,8 @@ fn heartbeat(host: HostId, message: &wire::Heartbeat, at: Timestamp) -> Heartbea
         cpu_us: message.cpu_us,
         telemetry_dropped: message.telemetry_dropped,
         spool_bytes: message.spool_bytes,
+        costs: costs.collect(),
     }
-}
-
-/// The frame that brings an agent up to `current`.
-pub(crate) fn policy_frame(current: &crate::store::PolicyVersion) -> Result<wire::Policy, Status> {
-    let policy_json = serde_json::to_vec(&current.policy)
-        .map_err(|error| Status::internal(format!("the policy cannot be written: {error}")))?;
-    Ok(wire::Policy { version: current.version, policy_json })
 }
 
 fn lane_number(lane: Lane) -> i32 {

@@ -7,7 +7,7 @@ use model::policy::Policy;
 use model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AuditEntry, Result};
+use super::{AuditEntry, Result, WhitelistNote};
 
 /// What operators set about the server itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,11 +60,13 @@ pub struct BackupReport {
 #[async_trait]
 pub trait AdminStore {
     async fn policy(&self) -> Result<PolicyVersion>;
-    /// `expected` guards against overwriting what somebody else set meanwhile.
+    /// `expected` guards against overwriting what somebody else set meanwhile; `notes` are about
+    /// the whitelist entries that are new.
     async fn put_policy(
         &self,
         policy: Policy,
         expected: Option<u64>,
+        notes: Vec<WhitelistNote>,
         audit: AuditEntry,
     ) -> Result<PolicyVersion>;
     async fn settings(&self) -> Result<Settings>;

@@ -2,12 +2,15 @@
 
 use async_trait::async_trait;
 use model::finding::{Evidence, FindingKind, HandleAction, Severity, Status, Text};
-use model::id::{FindingId, GroupId, HostId};
+use model::id::{DecisionId, FindingId, GroupId, HostId};
 use model::policy::Policy;
 use model::time::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{AuditEntry, HostRef, OpenCount, Page, PageAsk, Result, Total};
+use super::{
+    AuditEntry, HostRef, NewResponse, OpenCount, Page, PageAsk, Response, Result, Total,
+    WhitelistNote,
+};
 
 /// A row of the Events page and of the live feed.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +29,10 @@ pub struct FindingItem {
     pub first_at: Timestamp,
     pub last_at: Timestamp,
     pub handling: Option<Handling>,
+    /// Groups alarms of one process tree or session; empty: stands alone.
+    pub incident: String,
+    /// How sure the rule is, 1 to 100; 0: it does not say.
+    pub confidence: u32,
 }
 
 /// Who decided what about a finding.
@@ -46,10 +53,14 @@ pub struct FindingDetail {
     pub history: Vec<HistoryEntry>,
     /// Newest others of the same rule, at most [`SIMILAR_MAX`].
     pub similar: Vec<FindingItem>,
+    /// Others of the same incident, oldest first, at most [`RELATED_MAX`].
+    pub related: Vec<FindingItem>,
 }
 
 /// Most similar findings shown beside one.
 pub const SIMILAR_MAX: usize = 5;
+/// Most findings of an incident shown beside one of them.
+pub const RELATED_MAX: usize = 100;
 /// Most findings one request handles.
 pub const HANDLE_MAX: usize = 100;
 
@@ -72,6 +83,8 @@ model::words! {
         AlarmWhitelisted = "alarm_whitelist",
         AddressBlocked = "block_ip",
         Undone = "undo",
+        /// The agent could not do what was decided: it waits for a decision again.
+        ResponseFailed = "response_failed",
         Resolved = "resolved",
     }
 }
@@ -101,6 +114,12 @@ pub struct FindingFilter {
     /// Words that stand in the subject or the parameters: addresses, users, paths. The last
     /// one may be the beginning of a word.
     pub text: Option<String>,
+    /// Any of these rules.
+    pub rules: Option<Vec<String>>,
+    /// The whole subject.
+    pub subject: Option<String>,
+    /// Findings of this incident.
+    pub incident: Option<String>,
     /// Bounds of the last occurrence: `since <= last_at < until`.
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
@@ -187,6 +206,44 @@ pub struct HandleAsk {
     pub remark: String,
     /// Replaces the policy in the same transaction, for actions that change it.
     pub policy: Option<Policy>,
+    /// About the whitelist entries that `policy` adds.
+    pub notes: Vec<WhitelistNote>,
+    /// Asked of agents in the same transaction; those about a finding that is left as it was
+    /// are not.
+    pub orders: Vec<NewResponse>,
+}
+
+/// What a request did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HandleDone {
+    pub items: Vec<Handled>,
+    /// What was asked of agents.
+    pub responses: Vec<Response>,
+}
+
+/// What a person decided about a finding, whenever it was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    pub id: DecisionId,
+    pub at: Timestamp,
+    pub by: String,
+    pub change: StatusChange,
+    pub remark: String,
+    pub finding: FindingItem,
+    /// It is the last word about the finding and can be taken back.
+    pub undo: bool,
+}
+
+/// Absent parts match everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DecisionFilter {
+    /// The whole name.
+    pub by: Option<String>,
+    pub change: Option<StatusChange>,
+    pub host: Option<HostId>,
+    pub kind: Option<FindingKind>,
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
 }
 
 /// What became of one finding of a request.
@@ -221,13 +278,16 @@ pub trait FindingStore {
     async fn finding(&self, id: FindingId) -> Result<FindingDetail>;
     /// Unknown ids are left out; for `Last-Event-ID` and for plans.
     async fn findings_by_id(&self, ids: Vec<FindingId>) -> Result<Vec<FindingDetail>>;
-    async fn handle(&self, ask: HandleAsk, audit: AuditEntry) -> Result<Vec<Handled>>;
-    /// Takes decisions back; `policy` as in [`HandleAsk`].
+    async fn handle(&self, ask: HandleAsk, audit: AuditEntry) -> Result<HandleDone>;
+    /// Takes decisions back, and with them what agents did about it, see
+    /// [`super::reversal`]; `policy` as in [`HandleAsk`].
     async fn unhandle(
         &self,
         ids: Vec<FindingId>,
         by: String,
         policy: Option<Policy>,
         audit: AuditEntry,
-    ) -> Result<Vec<Handled>>;
+    ) -> Result<HandleDone>;
+    /// What people decided, newest first.
+    async fn decisions(&self, filter: DecisionFilter, page: PageAsk) -> Result<Page<Decision>>;
 }

@@ -220,7 +220,22 @@ pub struct HostDetail {
     /// Findings per day and kind, the last 30 days, oldest first; days without any are absent.
     pub days: Vec<HostDay>,
     pub certificate_expires_at: Option<Timestamp>,
+    /// What each function of the agent has used since the agent started.
+    pub costs: Vec<FeatureCost>,
 }
+
+/// What one function of an agent has used since the agent started.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FeatureCost {
+    /// As the id of a capability.
+    pub id: String,
+    pub cpu_us: u64,
+    pub events: u64,
+    pub lost: u64,
+}
+
+/// Most functions one heartbeat tells of.
+pub const COSTS_MAX: usize = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostDay {
@@ -287,7 +302,7 @@ pub struct HostIdentity {
 }
 
 /// One heartbeat, kept by the link and flushed with many others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeartbeatRow {
     pub host: HostId,
     /// When the server received it.
@@ -297,6 +312,7 @@ pub struct HeartbeatRow {
     pub cpu_us: u64,
     pub telemetry_dropped: u64,
     pub spool_bytes: u64,
+    pub costs: Vec<FeatureCost>,
 }
 
 /// First frame of a stream.

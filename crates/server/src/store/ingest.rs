@@ -6,7 +6,10 @@ use model::finding::Finding;
 use model::id::{HostId, ScanId};
 use model::time::Timestamp;
 
-use super::{Capability, FindingItem, LogEvent, Login, Result, ScanItemState};
+use super::{
+    BlockedRow, Capability, FindingItem, IsolatedRow, LogEvent, Login, Response, ResponseRow,
+    Result, ScanItemState,
+};
 
 model::words! {
     /// The two queues of an agent.
@@ -25,6 +28,18 @@ pub enum Record {
     Login(Login),
     ScanProgress(ScanProgress),
     Capabilities(Vec<Capability>),
+    Response(ResponseRow),
+    Isolated(IsolatedRow),
+    Blocked(BlockedRow),
+    WhitelistHits(WhitelistHits),
+}
+
+/// Alarms an agent did not raise because of an entry of the policy's whitelist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WhitelistHits {
+    pub entry: String,
+    pub hits: u64,
+    pub at: Timestamp,
 }
 
 /// A change of one asset table of one host.
@@ -103,6 +118,12 @@ pub struct Committed {
     pub scans: Vec<ScanChange>,
     /// The protection or the capabilities of the host changed.
     pub host_changed: bool,
+    /// Responses, isolated files or blocked addresses changed.
+    pub responses_changed: bool,
+    /// What the server asks of the agent because of what it said.
+    pub orders: Vec<Response>,
+    /// Addresses the agent has begun to refuse by itself.
+    pub blocked: Vec<BlockedRow>,
     /// Records that could not be stored, one sentence each.
     pub refused: Vec<String>,
 }

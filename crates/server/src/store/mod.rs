@@ -20,8 +20,10 @@ mod hosts;
 mod ingest;
 mod overview;
 mod people;
+mod responses;
 mod scans;
 pub mod sqlite;
+mod whitelist;
 pub(crate) mod words;
 
 pub use admin::*;
@@ -33,7 +35,9 @@ pub use hosts::*;
 pub use ingest::*;
 pub use overview::*;
 pub use people::*;
+pub use responses::*;
 pub use scans::*;
+pub use whitelist::*;
 
 /// Everything a back end offers. Held as `Arc<dyn Store>`.
 pub trait Store:
@@ -46,7 +50,9 @@ pub trait Store:
     + IngestStore
     + OverviewStore
     + PeopleStore
+    + ResponseStore
     + ScanStore
+    + WhitelistStore
     + Send
     + Sync
 {

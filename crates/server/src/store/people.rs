@@ -7,6 +7,21 @@ use model::time::Timestamp;
 use super::{AuditEntry, Page, PageAsk, Result};
 
 model::words! {
+    /// The unit of access: every operation names exactly one, or says that it needs none.
+    Permission {
+        Read = "read",
+        Handle = "handle",
+        Scan = "scan",
+        ManageHosts = "manage_hosts",
+        ManagePolicy = "manage_policy",
+        ManageUsers = "manage_users",
+        ManageTokens = "manage_tokens",
+        ManageSettings = "manage_settings",
+        ReadAudit = "read_audit",
+    }
+}
+
+model::words! {
     /// What somebody may do; see the API for the permissions of each.
     Role {
         Admin = "admin",
@@ -84,8 +99,8 @@ pub struct ApiToken {
     /// The token acts as this person and stops when they do.
     pub user: UserId,
     pub user_name: String,
-    /// Never more than the role of its person.
-    pub role: Role,
+    /// What it may do, as long as its person may.
+    pub permissions: Vec<Permission>,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
     pub last_used_at: Option<Timestamp>,
@@ -97,7 +112,7 @@ pub struct NewApiToken {
     pub digest: [u8; 32],
     pub name: String,
     pub user: UserId,
-    pub role: Role,
+    pub permissions: Vec<Permission>,
     pub expires_at: Timestamp,
 }
 

@@ -19,6 +19,10 @@ fn filled(path: &str) -> String {
         it if it.starts_with("/findings") => "finding",
         it if it.starts_with("/users") => "user",
         it if it.starts_with("/api-tokens") => "apitoken",
+        it if it.starts_with("/responses") => "response",
+        it if it.starts_with("/isolated-files") => "isolated",
+        it if it.starts_with("/blocked-addresses") => "blocked",
+        it if it.starts_with("/handling/jobs") => "job",
         _ => "token",
     };
     path.replace("{id}", &format!("{prefix}_0688wx3f2k9q4")).replace("{kind}", "port")
@@ -175,10 +179,31 @@ async fn other_sites_change_nothing() {
 }
 
 #[tokio::test]
-async fn tokens_stay_within_their_role_and_end() {
+async fn tokens_stay_within_their_permissions_and_end() {
     let server = Server::start().await;
     let cookie = server.signed_in(Role::Admin).await;
-    let ask = json!({ "name": "tickets", "role": "viewer", "ttl_s": 3600 });
+    let operator = server.signed_in(Role::Operator).await;
+    for (permissions, status) in
+        [(json!([]), 400), (json!(["everything"]), 400), (json!(["handle", "read", "read"]), 201)]
+    {
+        let ask = json!({ "name": "x", "permissions": permissions, "ttl_s": 3600 });
+        let reply = server.ask("POST", "/api-tokens", &[&cookie], Some(&ask)).await;
+        assert_eq!(reply.status, status, "{}", reply.text);
+        if status == 201 {
+            assert_eq!(reply.json()["item"]["permissions"], json!(["read", "handle"]));
+        }
+    }
+    // A token makes none that may more than itself.
+    let ask = json!({ "name": "x", "permissions": ["read", "manage_tokens"], "ttl_s": 3600 });
+    let made = server.ask("POST", "/api-tokens", &[&cookie], Some(&ask)).await.json();
+    let maker = format!("Authorization: Bearer {}", made["token"].as_str().unwrap());
+    let more = json!({ "name": "y", "permissions": ["handle"], "ttl_s": 3600 });
+    let refused = server.ask("POST", "/api-tokens", &[&maker], Some(&more)).await;
+    assert_eq!(refused.json()["errors"][0]["field"], "permissions", "{}", refused.text);
+    let less = json!({ "name": "y", "permissions": ["read"], "ttl_s": 3600 });
+    assert_eq!(server.ask("POST", "/api-tokens", &[&maker], Some(&less)).await.status, 201);
+    assert_eq!(server.ask("POST", "/api-tokens", &[&operator], Some(&less)).await.status, 403);
+    let ask = json!({ "name": "tickets", "permissions": ["read"], "ttl_s": 3600 });
     let made = server.ask("POST", "/api-tokens", &[&cookie], Some(&ask)).await;
     assert_eq!(made.status, 201, "{}", made.text);
     let made = made.json();

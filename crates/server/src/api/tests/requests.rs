@@ -200,7 +200,9 @@ async fn handling_is_planned_done_and_taken_back() {
     assert_eq!(open_alarms(&server, &cookie).await, 0);
     let state = server.ask("GET", "/policy", &[&cookie], None).await.json();
     let version = state["version"].as_u64().unwrap();
-    assert_eq!(whitelist(state), json!([{ "address": "203.0.113.7", "user": "root" }]));
+    let host = &listed["items"][0]["host"]["id"];
+    let entry = json!([{ "address": "203.0.113.7", "user": "root", "host": host }]);
+    assert_eq!(whitelist(state), entry);
     let again = server.ask("POST", "/findings/handle", &[&cookie], Some(&ask)).await.json();
     assert!(again["items"][0]["refused"].is_string(), "{again}");
 

@@ -240,6 +240,8 @@ impl Fleet {
                     by: "bench".to_owned(),
                     remark: "已处理".to_owned(),
                     policy: None,
+                    notes: Vec::new(),
+                    orders: Vec::new(),
                 };
                 store.handle(ask, audit("finding.handle")).await?;
             }

@@ -92,9 +92,9 @@ pub(crate) async fn policy_versions_guard_against_overwriting(bench: &Bench<'_>)
     let mut policy = Policy::default();
     policy.login.burst_failures = 3;
     let entry = || audit(at(5), "policy.set");
-    let set = bench.store.put_policy(policy.clone(), Some(1), entry()).await.unwrap();
+    let set = bench.store.put_policy(policy.clone(), Some(1), Vec::new(), entry()).await.unwrap();
     assert_eq!((set.version, set.by.as_str()), (2, "user:管理员"));
-    let late = bench.store.put_policy(Policy::default(), Some(1), entry()).await;
+    let late = bench.store.put_policy(Policy::default(), Some(1), Vec::new(), entry()).await;
     assert!(matches!(late, Err(StoreError::Conflict { what: "policy", .. })));
     assert_eq!(bench.store.policy().await.unwrap().policy, policy);
     let host = bench.online("a").await;
@@ -105,6 +105,8 @@ pub(crate) async fn policy_versions_guard_against_overwriting(bench: &Bench<'_>)
         by: "admin".to_owned(),
         remark: String::new(),
         policy: Some(Policy::default()),
+        notes: Vec::new(),
+        orders: Vec::new(),
     };
     bench.store.handle(ask, audit(at(20), "finding.handle")).await.unwrap();
     assert_eq!(bench.store.policy().await.unwrap().version, 3);

@@ -14,14 +14,16 @@ pub(crate) async fn handle(bench: &Bench<'_>, ids: &[FindingId], time: i64) -> V
         by: "管理员".to_owned(),
         remark: "已处理".to_owned(),
         policy: None,
+        notes: Vec::new(),
+        orders: Vec::new(),
     };
-    bench.store.handle(ask, audit(at(time), "finding.handle")).await.unwrap()
+    bench.store.handle(ask, audit(at(time), "finding.handle")).await.unwrap().items
 }
 
 pub(crate) async fn unhandle(bench: &Bench<'_>, id: FindingId, time: i64) -> Handled {
     let audit = audit(at(time), "finding.unhandle");
     let by = "管理员".to_owned();
-    bench.store.unhandle(vec![id], by, None, audit).await.unwrap().remove(0)
+    bench.store.unhandle(vec![id], by, None, audit).await.unwrap().items.remove(0)
 }
 
 pub(crate) async fn replayed_batches_change_nothing(bench: &Bench<'_>) {

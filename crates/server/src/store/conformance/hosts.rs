@@ -116,6 +116,7 @@ pub(crate) async fn list_sorts_filters_and_pages(bench: &Bench<'_>) {
         cpu_us,
         telemetry_dropped: 3,
         spool_bytes: 0,
+        costs: vec![FeatureCost { id: "journal".to_owned(), cpu_us, events: 3, lost: 0 }],
     };
     bench.store.heartbeats(vec![beat(100, 1_000_000)]).await.unwrap();
     bench.store.heartbeats(vec![beat(110, 1_500_000)]).await.unwrap();

@@ -59,12 +59,13 @@ pub(crate) async fn users_sessions_and_tokens(bench: &Bench<'_>) {
         digest: [9; 32],
         name: "ci".to_owned(),
         user: admin.id,
-        role: Role::Viewer,
+        permissions: vec![Permission::Read, Permission::Handle],
         expires_at: at(500),
     };
     let token = store.create_api_token(token, audit(at(30), "api_token.create")).await.unwrap();
     let (used, person) = store.use_api_token([9; 32], at(40)).await.unwrap().unwrap();
     assert_eq!((used.id, person.id, used.last_used_at), (token.id, admin.id, None));
+    assert_eq!(used.permissions, [Permission::Read, Permission::Handle]);
     assert_eq!(
         store.api_tokens(PageAsk::default()).await.unwrap().items[0].last_used_at,
         Some(at(40))

@@ -13,9 +13,10 @@ use std::time::Duration;
 use super::hosts::log;
 use super::rows::{Out, conflict, count, json};
 use super::state::Writing;
-use super::{SqliteStore, backup, findings, schema};
+use super::{SqliteStore, backup, decide, schema, whitelist};
 use crate::store::{
     AdminStore, AuditEntry, BackupReport, PolicyVersion, Result, Retained, Settings, StoreError,
+    WhitelistNote,
 };
 
 /// Rows one step of retention removes, so that it never holds up the alarms for long.
@@ -33,10 +34,11 @@ impl AdminStore for SqliteStore {
         &self,
         policy: Policy,
         expected: Option<u64>,
+        notes: Vec<WhitelistNote>,
         mut audit: AuditEntry,
     ) -> Result<PolicyVersion> {
         self.write("setting the policy", move |writing| {
-            let set = set_policy(writing, &policy, expected, &audit)?;
+            let set = set_policy(writing, &policy, expected, &notes, &audit)?;
             log(writing, &mut audit, "policy")?;
             Ok(set)
         })
@@ -127,7 +129,7 @@ fn policy_from_row(row: &Row<'_>) -> rusqlite::Result<PolicyVersion> {
     })
 }
 
-fn policy(sql: &Connection) -> Out<PolicyVersion> {
+pub(super) fn policy(sql: &Connection) -> Out<PolicyVersion> {
     let mut statement = sql.prepare_cached(
         "SELECT version, policy, at, by FROM policy ORDER BY version DESC LIMIT 1",
     )?;
@@ -135,9 +137,10 @@ fn policy(sql: &Connection) -> Out<PolicyVersion> {
 }
 
 pub(super) fn set_policy(
-    writing: &Writing<'_>,
+    writing: &mut Writing<'_>,
     new: &Policy,
     expected: Option<u64>,
+    notes: &[WhitelistNote],
     audit: &AuditEntry,
 ) -> Out<PolicyVersion> {
     let before = policy(writing.sql)?;
@@ -154,6 +157,8 @@ pub(super) fn set_policy(
         "INSERT INTO policy (version, policy, at, by) VALUES (?1, ?2, ?3, ?4)",
         params![set.version.cast_signed(), serde_json::to_string(new)?, set.at.0, set.by],
     )?;
+    whitelist::follow(writing, new, notes, audit)?;
+    writing.forget_whitelist();
     Ok(set)
 }
 
@@ -182,6 +187,17 @@ fn retain(writing: &mut Writing<'_>, now: Timestamp) -> Out<Retained> {
         ),
         ("DELETE FROM scan WHERE id IN (SELECT id FROM scan WHERE id < ?1 LIMIT ?2)", changes),
         (
+            "DELETE FROM response WHERE id IN
+                (SELECT id FROM response WHERE id < ?1 AND state NOT IN ('waiting', 'sent')
+                 LIMIT ?2)",
+            changes,
+        ),
+        (
+            "DELETE FROM blocked_address WHERE id IN
+                (SELECT id FROM blocked_address WHERE id < ?1 AND state <> 'active' LIMIT ?2)",
+            changes,
+        ),
+        (
             "DELETE FROM scan_item WHERE scan IN
                 (SELECT DISTINCT scan FROM scan_item WHERE scan < ?1 LIMIT ?2)",
             changes,
@@ -192,6 +208,7 @@ fn retain(writing: &mut Writing<'_>, now: Timestamp) -> Out<Retained> {
         more |= removed as i64 >= STEP_ROWS;
         others += removed as u64;
     }
+    others += whitelist::retain(writing, Timestamp(changes), now)?;
     Ok(Retained { findings, others, more })
 }
 
@@ -212,7 +229,7 @@ fn retain_findings(writing: &mut Writing<'_>, before: i64) -> Out<u64> {
         }
     }
     for id in &old {
-        findings::remove(writing, FindingId(*id))?;
+        decide::remove(writing, FindingId(*id))?;
     }
     Ok(old.len() as u64)
 }

@@ -12,18 +12,15 @@ use model::policy::Policy;
 use model::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::audit::append;
 use super::rows::{
     Out, count, decode_cursor, encode_cursor, host_ref, hosts_of, json, limit, missing, numbered,
     word,
 };
-use super::state::{Category, Writing};
-use super::tally::Place;
-use super::{SqliteStore, admin};
+use super::{SqliteStore, decide};
 use crate::store::{
-    AuditEntry, CountFilter, FindingDetail, FindingFilter, FindingItem, FindingStore, HANDLE_MAX,
-    HandleAsk, Handled, Handling, HistoryEntry, HostRef, Life, LifeEvent, OpenCount, Page, PageAsk,
-    Result, SIMILAR_MAX, StatusChange, StoreError, Total, words,
+    AuditEntry, CountFilter, Decision, DecisionFilter, FindingDetail, FindingFilter, FindingItem,
+    FindingStore, HANDLE_MAX, HandleAsk, HandleDone, Handling, HistoryEntry, HostRef, OpenCount,
+    Page, PageAsk, RELATED_MAX, Result, SIMILAR_MAX, StoreError, Total, words,
 };
 
 /// Index entries looked at for one page, over all walks.
@@ -59,6 +56,8 @@ impl FindingStore for SqliteStore {
                 group: filter.group,
             })
             .await?;
+        let exact = exact && filter.rules.is_none() && filter.subject.is_none();
+        let exact = exact && filter.incident.is_none();
         Ok(Some(Total { value: counts.iter().map(|it| it.count).sum(), exact }))
     }
 
@@ -81,16 +80,9 @@ impl FindingStore for SqliteStore {
         .await
     }
 
-    async fn handle(&self, ask: HandleAsk, audit: AuditEntry) -> Result<Vec<Handled>> {
+    async fn handle(&self, ask: HandleAsk, audit: AuditEntry) -> Result<HandleDone> {
         check_ids(&ask.ids)?;
-        self.write("handling findings", move |writing| {
-            let decision =
-                Decision { by: &ask.by, at: audit.at, take: Some((ask.action, &ask.remark)) };
-            let done = decide_all(writing, &ask.ids, decision)?;
-            finish(writing, &ask.ids, ask.policy.as_ref(), audit)?;
-            Ok(done)
-        })
-        .await
+        self.write("handling findings", move |writing| decide::handle(writing, ask, audit)).await
     }
 
     async fn unhandle(
@@ -99,15 +91,16 @@ impl FindingStore for SqliteStore {
         by: String,
         policy: Option<Policy>,
         audit: AuditEntry,
-    ) -> Result<Vec<Handled>> {
+    ) -> Result<HandleDone> {
         check_ids(&ids)?;
         self.write("taking decisions back", move |writing| {
-            let decision = Decision { by: &by, at: audit.at, take: None };
-            let done = decide_all(writing, &ids, decision)?;
-            finish(writing, &ids, policy.as_ref(), audit)?;
-            Ok(done)
+            decide::unhandle(writing, &ids, &by, policy.as_ref(), audit)
         })
         .await
+    }
+
+    async fn decisions(&self, filter: DecisionFilter, page: PageAsk) -> Result<Page<Decision>> {
+        self.read("listing decisions", move |sql| decide::decisions(sql, &filter, &page)).await
     }
 }
 
@@ -122,9 +115,11 @@ fn check_ids(ids: &[FindingId]) -> Result<()> {
 
 const ITEM_COLUMNS: &str = "f.id, f.host, h.name, c.kind, f.rule, c.name, f.severity, f.subject,
     f.sentence_en, f.sentence_zh, f.status, f.count, f.first_at, f.last_at, f.action, f.handled_by,
-    f.handled_at, f.remark";
-const ITEM_TABLES: &str =
-    "finding f JOIN host h ON h.id = f.host JOIN category c ON c.id = f.category";
+    f.handled_at, f.remark, m.incident, m.confidence";
+const ITEM_TABLES: &str = "finding f JOIN host h ON h.id = f.host
+    JOIN category c ON c.id = f.category LEFT JOIN finding_more m ON m.finding = f.id";
+/// Columns of an item; those of a detail follow.
+const ITEM_WIDTH: usize = 20;
 
 fn item_from_row(row: &Row<'_>) -> rusqlite::Result<FindingItem> {
     let handling = match row.get::<_, Option<u32>>(14)? {
@@ -150,6 +145,8 @@ fn item_from_row(row: &Row<'_>) -> rusqlite::Result<FindingItem> {
         first_at: Timestamp(row.get(12)?),
         last_at: Timestamp(row.get(13)?),
         handling,
+        incident: row.get::<_, Option<String>>(18)?.unwrap_or_default(),
+        confidence: row.get::<_, Option<u32>>(19)?.unwrap_or_default(),
     })
 }
 
@@ -166,11 +163,17 @@ fn detail(sql: &Connection, id: FindingId, with_similar: bool) -> Out<FindingDet
     let found = sql
         .prepare_cached(&query)?
         .query_row(params![id.0], |row| {
-            Ok((item_from_row(row)?, json(row, 18)?, json(row, 19)?, row.get(20)?))
+            let params = json(row, ITEM_WIDTH)?;
+            let evidence = json(row, ITEM_WIDTH + 1)?;
+            Ok((item_from_row(row)?, params, evidence, row.get(ITEM_WIDTH + 2)?))
         })
         .optional()?;
     let (item, params, evidence, category) = found.ok_or_else(|| missing("finding"))?;
-    let similar = if with_similar { similar(sql, &item, category)? } else { Vec::new() };
+    let (similar, related) = if with_similar {
+        (similar(sql, &item, category)?, related(sql, &item)?)
+    } else {
+        (Vec::new(), Vec::new())
+    };
     let mut statement = sql.prepare_cached(
         "SELECT at, by, change, remark FROM finding_history WHERE finding = ?1 ORDER BY id",
     )?;
@@ -184,7 +187,7 @@ fn detail(sql: &Connection, id: FindingId, with_similar: bool) -> Out<FindingDet
             })
         })?
         .collect::<std::result::Result<_, _>>()?;
-    Ok(FindingDetail { item, params, evidence, history, similar })
+    Ok(FindingDetail { item, params, evidence, history, similar, related })
 }
 
 fn similar(sql: &Connection, item: &FindingItem, category: i64) -> Out<Vec<FindingItem>> {
@@ -201,6 +204,22 @@ fn similar(sql: &Connection, item: &FindingItem, category: i64) -> Out<Vec<Findi
     ids.into_iter().map(|it| item_by_id(sql, FindingId(it))).collect()
 }
 
+/// The other findings of the incident, oldest first.
+fn related(sql: &Connection, item: &FindingItem) -> Out<Vec<FindingItem>> {
+    if item.incident.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut statement = sql.prepare_cached(
+        "SELECT finding FROM finding_more
+         WHERE incident = ?1 AND incident <> '' AND host = ?2 AND finding <> ?3
+         ORDER BY finding LIMIT ?4",
+    )?;
+    let values = params![item.incident, item.host.id.0, item.id.0, RELATED_MAX as i64];
+    let ids: Vec<i64> =
+        statement.query_map(values, |row| row.get(0))?.collect::<std::result::Result<_, _>>()?;
+    ids.into_iter().map(|it| item_by_id(sql, FindingId(it))).collect()
+}
+
 /// Place in a list: last occurrence, then id; or only the id in a text search.
 type Position = (i64, i64);
 
@@ -212,6 +231,9 @@ struct Wanted {
     categories: Option<HashSet<i64>>,
     since: i64,
     until: i64,
+    /// Asked of the row itself where the index walked does not answer it.
+    rules: Option<Vec<String>>,
+    subject: Option<String>,
 }
 
 /// One index entry.
@@ -230,6 +252,19 @@ impl Wanted {
             && self.hosts.as_ref().is_none_or(|it| it.contains(&entry.host))
             && self.categories.as_ref().is_none_or(|it| it.contains(&entry.category))
             && (self.since..self.until).contains(&entry.position.0)
+    }
+
+    /// As [`Self::fits`], with what only the row says.
+    fn fits_row(&self, sql: &Connection, entry: &Entry) -> Out<bool> {
+        if !self.fits(entry) || (self.rules.is_none() && self.subject.is_none()) {
+            return Ok(self.fits(entry));
+        }
+        let mut statement =
+            sql.prepare_cached("SELECT rule, subject FROM finding WHERE id = ?1")?;
+        let (rule, subject): (String, String) =
+            statement.query_row(params![entry.position.1], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(self.rules.as_ref().is_none_or(|it| it.contains(&rule))
+            && self.subject.as_ref().is_none_or(|it| *it == subject))
     }
 }
 
@@ -268,9 +303,22 @@ fn list(sql: &Connection, filter: &FindingFilter, page: &PageAsk) -> Out<Page<Fi
         categories: narrowed.then(|| allowed.keys().copied().collect()),
         since: filter.since.map_or(i64::MIN, |it| it.0),
         until: filter.until.map_or(i64::MAX, |it| it.0),
+        rules: filter.rules.clone(),
+        subject: filter.subject.clone(),
     };
     let asked = filter.text.as_deref().map(words::of_question);
+    if let (Some(host), None) = (filter.host, &wanted.hosts)
+        && filter.incident.is_some()
+    {
+        wanted.hosts = Some(HashSet::from([host.0]));
+    }
     let found = match (asked, filter.host) {
+        _ if filter.incident.is_some() => {
+            let incident = filter.incident.as_deref().unwrap_or_default();
+            let mut found = Walks::new(limit, after);
+            found.walk(sql, Index::Incident(incident), &wanted, LOOKED_AT_MAX)?;
+            found.merge()
+        }
         (Some(asked), host) if !asked.is_empty() => {
             if let (Some(host), None) = (host, &wanted.hosts) {
                 wanted.hosts = Some(HashSet::from([host.0]));
@@ -280,6 +328,15 @@ fn list(sql: &Connection, filter: &FindingFilter, page: &PageAsk) -> Out<Page<Fi
         (_, Some(host)) => {
             let mut found = Walks::new(limit, after);
             found.walk(sql, Index::Host(host.0), &wanted, LOOKED_AT_MAX)?;
+            found.merge()
+        }
+        (_, None) if wanted.rules.is_some() => {
+            let rules = wanted.rules.take().unwrap_or_default();
+            let mut found = Walks::new(limit, after);
+            let share = (LOOKED_AT_MAX / rules.len().max(1)).max(LOOKED_AT_MIN);
+            for rule in &rules {
+                found.walk(sql, Index::Rule(rule), &wanted, share)?;
+            }
             found.merge()
         }
         (_, None) => {
@@ -308,37 +365,55 @@ struct Found {
 }
 
 #[derive(Clone, Copy)]
-enum Index {
+enum Index<'a> {
     Host(i64),
     Category(i64),
     Unhandled(i64),
+    Rule(&'a str),
+    /// Not in the order of the list: an incident is small, so all of it is looked at.
+    Incident(&'a str),
 }
 
-impl Index {
-    /// The query and the number it is about; entries newest first from before
-    /// `(?2, ?3)` on.
-    const fn query(self) -> (&'static str, i64) {
+impl Index<'_> {
+    /// Entries newest first from before `(?2, ?3)` on; `?1` is what it is about.
+    const fn query(self) -> &'static str {
         match self {
-            Self::Host(id) => (
+            Self::Host(_) => {
                 "SELECT last_at, id, category, status, severity, host
                  FROM finding INDEXED BY finding_by_host
-                 WHERE host = ?1 AND (last_at, id) < (?2, ?3) ORDER BY last_at DESC, id DESC",
-                id,
-            ),
-            Self::Category(id) => (
+                 WHERE host = ?1 AND (last_at, id) < (?2, ?3) ORDER BY last_at DESC, id DESC"
+            }
+            Self::Category(_) => {
                 "SELECT last_at, id, category, status, severity, host
                  FROM finding INDEXED BY finding_by_category
                  WHERE category = ?1 AND (last_at, id) < (?2, ?3)
-                 ORDER BY last_at DESC, id DESC",
-                id,
-            ),
-            Self::Unhandled(id) => (
+                 ORDER BY last_at DESC, id DESC"
+            }
+            Self::Unhandled(_) => {
                 "SELECT last_at, id, category, 1, severity, host
                  FROM finding INDEXED BY finding_unhandled
                  WHERE category = ?1 AND (last_at, id) < (?2, ?3) AND status = 1
-                 ORDER BY last_at DESC, id DESC",
-                id,
-            ),
+                 ORDER BY last_at DESC, id DESC"
+            }
+            Self::Rule(_) => {
+                "SELECT last_at, id, category, status, severity, host
+                 FROM finding INDEXED BY finding_by_rule
+                 WHERE rule = ?1 AND (last_at, id) < (?2, ?3)
+                 ORDER BY last_at DESC, id DESC"
+            }
+            Self::Incident(_) => {
+                "SELECT f.last_at, f.id, f.category, f.status, f.severity, f.host
+                 FROM finding_more m CROSS JOIN finding f ON f.id = m.finding
+                 WHERE m.incident = ?1 AND m.incident <> '' AND (f.last_at, f.id) < (?2, ?3)
+                 ORDER BY f.last_at DESC, f.id DESC"
+            }
+        }
+    }
+
+    fn about(self) -> rusqlite::types::Value {
+        match self {
+            Self::Host(id) | Self::Category(id) | Self::Unhandled(id) => id.into(),
+            Self::Rule(text) | Self::Incident(text) => text.to_owned().into(),
         }
     }
 }
@@ -357,11 +432,16 @@ impl Walks {
         Self { limit, after, entries: Vec::new(), floor: None }
     }
 
-    fn walk(&mut self, sql: &Connection, index: Index, wanted: &Wanted, most: usize) -> Out<()> {
-        let (query, number) = index.query();
-        let mut statement = sql.prepare_cached(query)?;
+    fn walk(
+        &mut self,
+        sql: &Connection,
+        index: Index<'_>,
+        wanted: &Wanted,
+        most: usize,
+    ) -> Out<()> {
+        let mut statement = sql.prepare_cached(index.query())?;
         let from = self.after.min((wanted.until, i64::MIN));
-        let mut rows = statement.query(params![number, from.0, from.1])?;
+        let mut rows = statement.query(params![index.about(), from.0, from.1])?;
         let (mut taken, mut looked_at) = (0, 0);
         while let Some(row) = rows.next()? {
             let entry = Entry {
@@ -375,7 +455,7 @@ impl Walks {
                 return Ok(());
             }
             looked_at += 1;
-            if wanted.fits(&entry) {
+            if wanted.fits_row(sql, &entry)? {
                 self.entries.push(entry.position);
                 taken += 1;
             }
@@ -428,7 +508,7 @@ fn by_text(
         }
         looked_at += 1;
         last = entry.position.1;
-        if wanted.fits(&entry) {
+        if wanted.fits_row(sql, &entry)? {
             ids.push(last);
         }
     }
@@ -483,163 +563,6 @@ fn open_counts(sql: &Connection, filter: &CountFilter) -> Out<Vec<OpenCount>> {
     Ok(counts)
 }
 
-/// What a person decides: `take` an action, or take the last one back.
-#[derive(Clone, Copy)]
-struct Decision<'a> {
-    by: &'a str,
-    at: Timestamp,
-    take: Option<(HandleAction, &'a str)>,
-}
-
-fn decide_all(
-    writing: &mut Writing<'_>,
-    ids: &[FindingId],
-    decision: Decision<'_>,
-) -> Out<Vec<Handled>> {
-    let unique: HashSet<&FindingId> = ids.iter().collect();
-    let mut ordered: Vec<FindingId> = unique.into_iter().copied().collect();
-    ordered.sort_unstable();
-    ordered.into_iter().map(|id| decide(writing, id, decision)).collect()
-}
-
-/// A finding as far as its life goes.
-struct Living {
-    place: Place,
-    severity: Severity,
-    life: Life,
-    fingerprint: i64,
-    closed_day: Option<i64>,
-    rule: String,
-    subject: String,
-}
-
-fn living(sql: &Connection, id: FindingId) -> Out<Living> {
-    let mut statement = sql.prepare_cached(
-        "SELECT f.host, h.group_id, f.category, c.kind, f.severity, f.status, f.absorbs,
-             f.fingerprint, f.closed_day, f.rule, f.subject
-         FROM finding f JOIN host h ON h.id = f.host JOIN category c ON c.id = f.category
-         WHERE f.id = ?1",
-    )?;
-    let found = statement.query_row(params![id.0], |row| {
-        let kind = numbered(row, 3, FindingKind::from_number)?;
-        let category = Category { id: row.get(2)?, kind };
-        Ok(Living {
-            place: Place { host: row.get(0)?, group: row.get(1)?, category },
-            severity: numbered(row, 4, Severity::from_number)?,
-            life: Life { status: numbered(row, 5, Status::from_number)?, absorbs: row.get(6)? },
-            fingerprint: row.get(7)?,
-            closed_day: row.get(8)?,
-            rule: row.get(9)?,
-            subject: row.get(10)?,
-        })
-    });
-    found.optional()?.ok_or_else(|| missing("finding"))
-}
-
-fn decide(writing: &mut Writing<'_>, id: FindingId, decision: Decision<'_>) -> Out<Handled> {
-    let before = living(writing.sql, id)?;
-    let event = match decision.take {
-        Some(_) => LifeEvent::Handle,
-        None => LifeEvent::Undo,
-    };
-    let refused = |why| {
-        let status = before.life.status;
-        Ok(Handled { id, status, undo: status == Status::Handled, refused: Some(why) })
-    };
-    let after = match before.life.after(before.place.category.kind, event) {
-        Ok(after) => after.unwrap_or(before.life),
-        Err(why) => return refused(why),
-    };
-    if after.absorbs && !before.life.absorbs && has_successor(writing.sql, &before, id)? {
-        return refused(crate::store::LifeError::Superseded);
-    }
-    move_counts(writing, &before, after, decision.at);
-    let is_closed = after.status != Status::Unhandled;
-    let closed_day = is_closed.then(|| match before.life.status {
-        Status::Unhandled => decision.at.day(),
-        Status::Handled | Status::Resolved => before.closed_day.unwrap_or(decision.at.day()),
-    });
-    let handling = decision.take;
-    writing
-        .sql
-        .prepare_cached(
-            "UPDATE finding SET status = ?2, absorbs = ?3, closed_day = ?4, action = ?5,
-                 handled_by = ?6, handled_at = ?7, remark = ?8
-             WHERE id = ?1",
-        )?
-        .execute(params![
-            id.0,
-            after.status.number(),
-            after.absorbs,
-            closed_day,
-            handling.map(|it| it.0.number()),
-            handling.map(|_| decision.by),
-            handling.map(|_| decision.at.0),
-            handling.map(|it| it.1)
-        ])?;
-    let (change, remark) = match handling {
-        Some((action, remark)) => (StatusChange::from(action), remark),
-        None => (StatusChange::Undone, ""),
-    };
-    write_history(writing, id.0, decision.at, decision.by, change, remark)?;
-    Ok(Handled { id, status: after.status, undo: after.status == Status::Handled, refused: None })
-}
-
-/// Whether another finding of the same subject takes in new occurrences.
-fn has_successor(sql: &Connection, it: &Living, id: FindingId) -> Out<bool> {
-    let mut statement = sql.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM finding WHERE host = ?1 AND fingerprint = ?2 AND absorbs = 1
-             AND rule = ?3 AND subject = ?4 AND id <> ?5)",
-    )?;
-    let values = params![it.place.host, it.fingerprint, it.rule, it.subject, id.0];
-    Ok(statement.query_row(values, |row| row.get(0))?)
-}
-
-fn move_counts(writing: &mut Writing<'_>, before: &Living, after: Life, at: Timestamp) {
-    let open = |it: Status| i64::from(it == Status::Unhandled);
-    let change = open(after.status) - open(before.life.status);
-    if change == 0 {
-        return;
-    }
-    writing.state.tally.open(before.place, before.severity, change);
-    let day = if change < 0 { at.day() } else { before.closed_day.unwrap_or(at.day()) };
-    writing.state.tally.ended(before.place, day, -change);
-}
-
-pub(super) fn write_history(
-    writing: &Writing<'_>,
-    finding: i64,
-    at: Timestamp,
-    by: &str,
-    change: StatusChange,
-    remark: &str,
-) -> Out<()> {
-    writing
-        .sql
-        .prepare_cached(
-            "INSERT INTO finding_history (finding, at, by, change, remark)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![finding, at.0, by, change.as_str(), remark])?;
-    Ok(())
-}
-
-fn finish(
-    writing: &mut Writing<'_>,
-    ids: &[FindingId],
-    policy: Option<&Policy>,
-    mut audit: AuditEntry,
-) -> Out<()> {
-    if let Some(policy) = policy {
-        admin::set_policy(writing, policy, None, &audit)?;
-    }
-    if audit.target.is_empty() {
-        audit.target = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-    }
-    append(writing, &audit)?;
-    Ok(())
-}
-
 /// The latest unhandled alarms since `since`.
 pub(super) fn latest_alarms(
     sql: &Connection,
@@ -653,22 +576,6 @@ pub(super) fn latest_alarms(
         ..FindingFilter::default()
     };
     Ok(list(sql, &filter, &PageAsk { after: None, limit: most as u32 })?.items)
-}
-
-/// Removes a finding and everything that counts it but the roll-ups.
-pub(super) fn remove(writing: &mut Writing<'_>, id: FindingId) -> Out<()> {
-    let it = living(writing.sql, id)?;
-    if it.life.status == Status::Unhandled {
-        writing.state.tally.open(it.place, it.severity, -1);
-    }
-    for query in [
-        "DELETE FROM finding WHERE id = ?1",
-        "DELETE FROM finding_history WHERE finding = ?1",
-        "DELETE FROM finding_word WHERE rowid = ?1",
-    ] {
-        writing.sql.prepare_cached(query)?.execute(params![id.0])?;
-    }
-    Ok(())
 }
 
 /// Checks that a host exists before an empty list is returned for it.

@@ -453,11 +453,11 @@ fn detail(sql: &Connection, id: HostId, now: Timestamp, open: Vec<OpenCount>) ->
             })
         })?
         .collect::<std::result::Result<_, _>>()?;
-    let expires: Option<i64> = sql
-        .prepare_cached("SELECT certificate_expires_at FROM host_more WHERE host = ?1")?
-        .query_row(params![id.0], |row| row.get(0))?;
+    let (expires, costs): (Option<i64>, _) = sql
+        .prepare_cached("SELECT certificate_expires_at, costs FROM host_more WHERE host = ?1")?
+        .query_row(params![id.0], |row| Ok((row.get(0)?, json(row, 1)?)))?;
     let certificate_expires_at = expires.map(Timestamp);
-    Ok(HostDetail { host, open, asset_counts, days, certificate_expires_at })
+    Ok(HostDetail { host, open, asset_counts, days, certificate_expires_at, costs })
 }
 
 fn group_from_row(row: &Row<'_>) -> rusqlite::Result<Group> {
@@ -670,7 +670,7 @@ fn beat(writing: &Writing<'_>, row: &HeartbeatRow) -> Out<()> {
                  cpu_ratio = iif(?2 > beat_at AND ?3 >= cpu_us AND beat_at > 0,
                      CAST(?3 - cpu_us AS REAL) / (?2 - beat_at), cpu_ratio),
                  beat_at = ?2, cpu_us = ?3, resident_bytes = ?4, telemetry_dropped = ?5,
-                 spool_bytes = ?6
+                 spool_bytes = ?6, costs = ?7
              WHERE host = ?1",
         )?
         .execute(params![
@@ -679,7 +679,8 @@ fn beat(writing: &Writing<'_>, row: &HeartbeatRow) -> Out<()> {
             row.cpu_us.cast_signed(),
             row.resident_bytes.cast_signed(),
             row.telemetry_dropped.cast_signed(),
-            row.spool_bytes.cast_signed()
+            row.spool_bytes.cast_signed(),
+            serde_json::to_string(&row.costs)?
         ])?;
     seen(writing, row.host, row.at)
 }
@@ -742,10 +743,11 @@ fn delete(writing: &mut Writing<'_>, id: HostId) -> Out<()> {
         rows.collect::<std::result::Result<_, _>>()?
     };
     for finding in all {
-        findings::remove(writing, model::id::FindingId(finding))?;
+        super::decide::remove(writing, model::id::FindingId(finding))?;
     }
     writing.settle()?;
     delta::forget_host(writing, id.0)?;
+    super::vault::forget_host(writing, id)?;
     let group: i64 =
         writing.sql.query_row("SELECT group_id FROM host WHERE id = ?1", params![id.0], |row| {
             row.get(0)

@@ -3,21 +3,22 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use model::finding::{Finding, Severity, Status};
+use model::finding::{Finding, FindingKind, Severity, Status};
 use model::id::{FindingId, HostId};
 use model::time::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
-use super::findings::{item_by_id, write_history};
+use super::decide::write_history;
+use super::findings::item_by_id;
 use super::hosts::{HostState, change_host_state};
 use super::rows::{Out, word};
 use super::state::Writing;
 use super::tally::Place;
-use super::{SqliteStore, delta, scans};
+use super::{SqliteStore, delta, responses, scans, vault, whitelist};
 use crate::store::{
     CATEGORIES_MAX, CLOCK_PAST_DAYS_MAX, Committed, FindingItem, HostRef, IngestBatch, IngestStore,
     LanePosition, Life, LifeEvent, LogEvent, Login, Record, Result, StatusChange, StoreError,
-    words,
+    WhitelistHits, words,
 };
 
 /// Queues of an agent that are remembered per lane; an agent makes a new one only when its
@@ -89,6 +90,9 @@ fn apply(writing: &mut Writing<'_>, batch: IngestBatch) -> Out<Result<Committed>
             assets: Vec::new(),
             scans: Vec::new(),
             host_changed: false,
+            responses_changed: false,
+            orders: Vec::new(),
+            blocked: Vec::new(),
             refused: Vec::new(),
         },
         items: HashMap::new(),
@@ -167,12 +171,50 @@ impl Work {
                     change_host_state(writing, self.sender.host.id, change)?;
                 Ok(())
             }
+            Record::Response(_) | Record::Isolated(_) | Record::Blocked(_) => {
+                self.committed.responses_changed = true;
+                self.response(writing, record)
+            }
+            Record::WhitelistHits(mut it) => {
+                it.at = self.sender.believe(it.at);
+                whitelist::count_hits(writing, &it)
+            }
         }
+    }
+
+    fn response(&mut self, writing: &mut Writing<'_>, record: Record) -> Out<()> {
+        match record {
+            Record::Response(it) => {
+                if let Some(item) = responses::report(writing, &self.sender, &it)? {
+                    self.changed(item);
+                }
+            }
+            Record::Isolated(it) => {
+                let taken = vault::file_said(writing, &self.sender, &it)?;
+                if let (true, Some(finding)) = (taken.is_new && !it.automatic, taken.finding) {
+                    let at = self.sender.received_at;
+                    let host = self.sender.host.id;
+                    let back = responses::late(writing, host, taken.id, finding, at)?;
+                    self.committed.orders.extend(back);
+                }
+            }
+            Record::Blocked(it) => {
+                let began = vault::address_said(writing, &self.sender, &it)?;
+                if began && it.automatic {
+                    self.committed.blocked.push(it);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     fn finding(&mut self, writing: &mut Writing<'_>, mut finding: Finding) -> Out<()> {
         finding.first_at = self.sender.believe(finding.first_at);
         finding.last_at = self.sender.believe(finding.last_at).max(finding.first_at);
+        if self.is_silenced(writing, &finding)? {
+            return Ok(());
+        }
         let Some(category) = writing.category(finding.kind, &finding.category)? else {
             self.committed.refused.push(format!(
                 "finding of category `{}`: there are {CATEGORIES_MAX} categories already",
@@ -191,6 +233,28 @@ impl Work {
                 merge(writing, &self.sender, place, &existing, &finding)?
             }
         };
+        self.changed(item);
+        Ok(())
+    }
+
+    /// An agent with an older policy raises what the present one keeps quiet.
+    fn is_silenced(&self, writing: &mut Writing<'_>, finding: &Finding) -> Out<bool> {
+        if finding.kind != FindingKind::Alarm {
+            return Ok(false);
+        }
+        let silent = writing.whitelist()?;
+        let at = self.sender.received_at;
+        let Some(entry) = silent.silences(finding, at) else { return Ok(false) };
+        let hits = WhitelistHits {
+            entry: entry.to_owned(),
+            hits: finding.occurrences,
+            at: finding.last_at,
+        };
+        whitelist::count_hits(writing, &hits)?;
+        Ok(true)
+    }
+
+    fn changed(&mut self, item: FindingItem) {
         let known = self.items.get(&item.id).copied();
         if let Some(known) = known.and_then(|it| self.committed.findings.get_mut(it)) {
             *known = item;
@@ -198,7 +262,6 @@ impl Work {
             self.items.insert(item.id, self.committed.findings.len());
             self.committed.findings.push(item);
         }
-        Ok(())
     }
 }
 
@@ -219,6 +282,8 @@ struct Absorbing {
     severity: Severity,
     status: Status,
     first_at: Timestamp,
+    /// Somebody said that it should not have been raised.
+    dismissed: bool,
 }
 
 fn find_absorbing(
@@ -228,7 +293,7 @@ fn find_absorbing(
     finding: &Finding,
 ) -> Out<Option<Absorbing>> {
     let mut statement = writing.sql.prepare_cached(
-        "SELECT f.id, f.category, c.kind, f.severity, f.status, f.first_at
+        "SELECT f.id, f.category, c.kind, f.severity, f.status, f.first_at, f.action
          FROM finding f JOIN category c ON c.id = f.category
          WHERE f.host = ?1 AND f.fingerprint = ?2 AND f.absorbs = 1
              AND f.rule = ?3 AND f.subject = ?4",
@@ -244,6 +309,10 @@ fn find_absorbing(
                 severity: numbered(row, 3, Severity::from_number)?,
                 status: numbered(row, 4, Status::from_number)?,
                 first_at: Timestamp(row.get(5)?),
+                dismissed: row
+                    .get::<_, Option<u32>>(6)?
+                    .and_then(model::finding::HandleAction::from_number)
+                    .is_some_and(super::decide::dismisses),
             })
         },
     );
@@ -287,8 +356,18 @@ fn begin(
         .sql
         .prepare_cached("INSERT INTO finding_word (rowid, words) VALUES (?1, ?2)")?
         .execute(params![id, words::of_finding(&finding)])?;
+    if !finding.incident.is_empty() || finding.confidence > 0 {
+        writing
+            .sql
+            .prepare_cached(
+                "INSERT INTO finding_more (finding, host, incident, confidence)
+                 VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![id, place.host, finding.incident, finding.confidence])?;
+    }
     writing.state.tally.open(place, finding.severity, 1);
     writing.state.tally.began(place, finding.first_at.day(), 1);
+    writing.state.tally.rule(&finding.rule, finding.first_at.day(), 1, 0);
     Ok(FindingItem {
         id: FindingId(id),
         host: sender.host.clone(),
@@ -303,6 +382,8 @@ fn begin(
         first_at: finding.first_at,
         last_at: finding.last_at,
         handling: None,
+        incident: finding.incident,
+        confidence: finding.confidence,
     })
 }
 
@@ -329,6 +410,10 @@ fn merge(
     if finding.first_at.day() < existing.first_at.day() {
         writing.state.tally.began(place, existing.first_at.day(), -1);
         writing.state.tally.began(place, finding.first_at.day(), 1);
+        let rule = finding.rule.as_str();
+        let gone = i64::from(existing.dismissed);
+        writing.state.tally.rule(rule, existing.first_at.day(), -1, -gone);
+        writing.state.tally.rule(rule, finding.first_at.day(), 1, gone);
     }
     let mut closed_day = None;
     if after.status == Status::Resolved {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::SqliteStore;
 use super::hosts::log;
-use super::rows::{Out, conflict, cut_page, decode_cursor, limit, missing, word};
+use super::rows::{Out, conflict, cut_page, decode_cursor, json, limit, missing, word};
 use super::state::Writing;
 use crate::store::{
     ApiToken, AuditEntry, Credentials, NewApiToken, NewSession, NewUser, Page, PageAsk,
@@ -301,14 +301,14 @@ impl PeopleStore for SqliteStore {
             let person = user(writing.sql, new.user)?;
             let id = ApiTokenId(writing.next_id(audit.at));
             writing.sql.execute(
-                "INSERT INTO api_token (id, digest, name, user, role, created_at, expires_at)
+                "INSERT INTO api_token (id, digest, name, user, permissions, created_at, expires_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 params![
                     id.0,
                     new.digest,
                     new.name,
                     person.id.0,
-                    new.role.as_str(),
+                    serde_json::to_string(&new.permissions)?,
                     audit.at.0,
                     new.expires_at.0
                 ],
@@ -319,7 +319,7 @@ impl PeopleStore for SqliteStore {
                 name: new.name,
                 user: person.id,
                 user_name: person.name,
-                role: new.role,
+                permissions: new.permissions,
                 created_at: audit.at,
                 expires_at: new.expires_at,
                 last_used_at: None,
@@ -374,7 +374,8 @@ impl PeopleStore for SqliteStore {
     }
 }
 
-const TOKENS: &str = "SELECT t.id, t.name, t.user, u.name, t.role, t.created_at, t.expires_at,
+const TOKENS: &str =
+    "SELECT t.id, t.name, t.user, u.name, t.permissions, t.created_at, t.expires_at,
     t.last_used_at FROM api_token t JOIN user u ON u.id = t.user";
 
 fn token_from_row(row: &Row<'_>) -> rusqlite::Result<ApiToken> {
@@ -383,7 +384,7 @@ fn token_from_row(row: &Row<'_>) -> rusqlite::Result<ApiToken> {
         name: row.get(1)?,
         user: UserId(row.get(2)?),
         user_name: row.get(3)?,
-        role: word(row, 4)?,
+        permissions: json(row, 4)?,
         created_at: Timestamp(row.get(5)?),
         expires_at: Timestamp(row.get(6)?),
         last_used_at: row.get::<_, Option<i64>>(7)?.map(Timestamp),

@@ -15,7 +15,10 @@ use super::rows::{Fail, Out};
 pub(super) const APPLICATION_ID: i32 = 0x4741_5252;
 
 /// In order; the schema version is how many of them a file has had.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_foundation.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_foundation.sql"),
+    include_str!("migrations/0002_responses.sql"),
+];
 pub(super) const SCHEMA: u32 = MIGRATIONS.len() as u32;
 
 const WRITER_CACHE_KIB: i32 = 32 * 1024;

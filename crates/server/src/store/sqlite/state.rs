@@ -1,7 +1,9 @@
 //! What the writing thread keeps in memory, and what a job works with.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use engine::whitelist::Whitelist;
 use model::asset::TableSpec;
 use model::finding::FindingKind;
 use model::time::Timestamp;
@@ -37,11 +39,13 @@ pub(super) struct State {
     last_id: i64,
     categories: HashMap<(FindingKind, String), Category>,
     specs: HashMap<i64, SharedSpec>,
+    /// Of the policy in force, once it was asked for.
+    whitelist: Option<Arc<Whitelist>>,
     pub(super) tally: Tally,
 }
 
 /// Moved to the writing thread once, then only used there.
-type SharedSpec = std::sync::Arc<Spec>;
+type SharedSpec = Arc<Spec>;
 
 /// Start of the time in an id.
 const EPOCH_MS: i64 = 1_577_836_800_000;
@@ -69,6 +73,9 @@ impl State {
             "session",
             "api_token",
             "enrol_token",
+            "response",
+            "isolated_file",
+            "blocked_address",
         ] {
             let sql = format!("SELECT ifnull(max(id), 0) FROM {table}");
             last_id =
@@ -78,6 +85,7 @@ impl State {
             last_id,
             categories: HashMap::new(),
             specs: HashMap::new(),
+            whitelist: None,
             tally: Tally::default(),
         })
     }
@@ -86,6 +94,7 @@ impl State {
     pub(super) fn forget(&mut self) {
         self.categories.clear();
         self.specs.clear();
+        self.whitelist = None;
         self.tally = Tally::default();
     }
 }
@@ -105,6 +114,22 @@ impl<'a> Writing<'a> {
     pub(super) fn next_id(&mut self, now: Timestamp) -> i64 {
         self.state.last_id = first_id_at(now).max(self.state.last_id + 1);
         self.state.last_id
+    }
+
+    /// What the policy in force keeps quiet.
+    pub(super) fn whitelist(&mut self) -> Out<Arc<Whitelist>> {
+        if let Some(it) = &self.state.whitelist {
+            return Ok(Arc::clone(it));
+        }
+        let policy = super::admin::policy(self.sql)?.policy;
+        let made = Arc::new(Whitelist::new(&policy.detect.whitelist));
+        self.state.whitelist = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// The policy has changed.
+    pub(super) fn forget_whitelist(&mut self) {
+        self.state.whitelist = None;
     }
 
     /// Writes the counts that are still in memory.

@@ -25,6 +25,8 @@ pub(super) struct Tally {
     days: BTreeMap<(i64, i64), (i64, i64)>,
     /// (host, day, kind number) to began and ended.
     host_days: BTreeMap<(i64, i64, u32), (i64, i64)>,
+    /// (rule, day of the first occurrence) to found and dismissed.
+    rules: BTreeMap<(String, i64), (i64, i64)>,
     hosts: BTreeMap<i64, HostChange>,
     counters: BTreeMap<String, i64>,
 }
@@ -57,6 +59,13 @@ impl Tally {
         self.days.entry((day, place.category.id)).or_default().1 += by;
         let key = (place.host, day, place.category.kind.number());
         self.host_days.entry(key).or_default().1 += by;
+    }
+
+    /// More or fewer findings of `rule` that were first seen on `day`.
+    pub(super) fn rule(&mut self, rule: &str, day: i64, found: i64, dismissed: i64) {
+        let entry = self.rules.entry((rule.to_owned(), day)).or_default();
+        entry.0 += found;
+        entry.1 += dismissed;
     }
 
     pub(super) fn count(&mut self, name: String, by: i64) {
@@ -97,6 +106,14 @@ impl Tally {
                      handled = handled + excluded.handled",
             )?
             .execute(params![host, day, kind, total, handled])?;
+        }
+        for ((rule, day), (found, dismissed)) in self.rules {
+            sql.prepare_cached(
+                "INSERT INTO rule_day (rule, day, found, dismissed) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET found = found + excluded.found,
+                     dismissed = dismissed + excluded.dismissed",
+            )?
+            .execute(params![rule, day, found, dismissed])?;
         }
         for (name, by) in self.counters {
             add_counter(sql, &name, by)?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::SqliteStore;
+use super::schema::SCHEMA;
 use crate::store::conformance::{START, audit};
 use crate::store::{AuditStore, Store, StoreError};
 
@@ -45,7 +46,9 @@ fn a_newer_schema_and_foreign_files_are_refused() {
     let refused = SqliteStore::open(&path, START).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "the store was written by a newer version (schema 99, this one knows up to 1)"
+        format!(
+            "the store was written by a newer version (schema 99, this one knows up to {SCHEMA})"
+        )
     );
     let other = directory.path().join("other.db");
     Connection::open(&other).unwrap().execute_batch("CREATE TABLE theirs (a)").unwrap();
