@@ -212,11 +212,6 @@ impl Cidr {
         }
     }
 
-    /// Length of the prefix.
-    pub fn bits(&self) -> u8 {
-        self.bits
-    }
-
     /// Whether this is one address.
     pub fn is_single(&self) -> bool {
         self.bits == if self.base.is_ipv4() { 32 } else { 128 }
@@ -225,11 +220,6 @@ impl Cidr {
     /// Whether every address of `other` is in this block.
     pub fn covers(&self, other: &Self) -> bool {
         self.bits <= other.bits && self.contains(other.base)
-    }
-
-    /// Two blocks that share an address: one of them covers the other.
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self.covers(other) || other.covers(self)
     }
 }
 
