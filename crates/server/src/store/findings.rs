@@ -112,7 +112,7 @@ pub struct FindingFilter {
     pub host: Option<HostId>,
     pub group: Option<GroupId>,
     /// Words that stand in the subject or the parameters: addresses, users, paths. The last
-    /// one may be the beginning of a word.
+    /// one may be the beginning of a word where no word is exactly it.
     pub text: Option<String>,
     /// Any of these rules.
     pub rules: Option<Vec<String>>,

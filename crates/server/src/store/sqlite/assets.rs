@@ -20,7 +20,7 @@ use crate::store::{
 };
 
 /// Rows, or values of a summary, looked at for one page.
-const LOOKED_AT_MAX: usize = 10_000;
+const LOOKED_AT_MAX: usize = 3_000;
 
 #[async_trait]
 impl AssetStore for SqliteStore {
@@ -107,6 +107,8 @@ fn kind_of(sql: &Connection, kind: &str) -> Out<(i64, String)> {
 struct Wanted {
     hosts: Option<HashSet<i64>>,
     column: Option<(String, String)>,
+    /// The value of `column` as it stands in the JSON of every row that has it.
+    written: Option<String>,
     text: Option<String>,
 }
 
@@ -115,8 +117,14 @@ impl Wanted {
         Ok(Self {
             hosts: filter.group.map(|it| hosts_of(sql, it)).transpose()?,
             column: filter.column.clone(),
+            written: filter.column.as_ref().map(|it| written(&it.1)),
             text: filter.text.as_ref().map(|it| it.to_lowercase()),
         })
+    }
+
+    /// Whether the JSON of a row may fit: far cheaper than reading it.
+    fn may_fit(&self, json: &str) -> bool {
+        self.written.as_ref().is_none_or(|it| json.contains(it.as_str()))
     }
 
     fn fits(&self, host: HostId, row: &model::asset::Row) -> bool {
@@ -133,6 +141,12 @@ impl Wanted {
     }
 }
 
+/// `value` as JSON writes it inside of its quotes. A number or a boolean has none.
+fn written(value: &str) -> String {
+    let quoted = serde_json::to_string(value).unwrap_or_default();
+    quoted.trim_start_matches('"').trim_end_matches('"').to_owned()
+}
+
 /// Whether `value` shows `text`, which is in lower case.
 fn holds(value: &Value, text: &str) -> bool {
     match value {
@@ -147,6 +161,9 @@ const ROW_COLUMNS: &str =
     "a.id, a.host, h.name, a.key, a.row, a.first_seen_at, t.observed_at, a.value
     FROM asset a JOIN host h ON h.id = a.host
     JOIN host_table t ON t.host = a.host AND t.kind = a.kind";
+
+/// What a walk over the fleet looks at of every row.
+const WALKED: &str = "SELECT a.value, a.host, a.id, a.row FROM asset a";
 
 fn row_from(row: &Row<'_>) -> rusqlite::Result<AssetRow> {
     Ok(AssetRow {
@@ -242,7 +259,7 @@ impl Walk<'_> {
 
     fn all(&mut self, start: &Position) -> Out<bool> {
         let query = format!(
-            "SELECT {ROW_COLUMNS} WHERE a.kind = ?1 AND (a.value, a.host, a.id) > (?2, ?3, ?4)
+            "{WALKED} WHERE a.kind = ?1 AND (a.value, a.host, a.id) > (?2, ?3, ?4)
              ORDER BY a.value, a.host, a.id"
         );
         let mut statement = self.sql.prepare_cached(&query)?;
@@ -252,7 +269,7 @@ impl Walk<'_> {
 
     fn value(&mut self, value: &str, start: &Position) -> Out<bool> {
         let query = format!(
-            "SELECT {ROW_COLUMNS} WHERE a.kind = ?1 AND a.value = ?2 AND (a.host, a.id) > (?3, ?4)
+            "{WALKED} WHERE a.kind = ?1 AND a.value = ?2 AND (a.host, a.id) > (?3, ?4)
              ORDER BY a.host, a.id"
         );
         let from = if start.0 == value { (start.1, start.2) } else { (i64::MIN, i64::MIN) };
@@ -287,17 +304,24 @@ impl Walk<'_> {
                 return Ok(false);
             }
             self.looked_at += 1;
-            self.last = (row.get(7)?, row.get(1)?, row.get(0)?);
+            self.last = (row.get(0)?, row.get(1)?, row.get(2)?);
             let host = HostId(self.last.1);
-            if self.wanted.hosts.as_ref().is_some_and(|it| !it.contains(&host.0)) {
+            if self.wanted.hosts.as_ref().is_some_and(|it| !it.contains(&host.0))
+                || !self.wanted.may_fit(row.get_ref(3)?.as_str().unwrap_or_default())
+            {
                 continue;
             }
-            let item = row_from(row)?;
+            let item = self.whole(self.last.2)?;
             if self.wanted.fits(host, &item.row) {
                 self.items.push(item);
             }
         }
         Ok(true)
+    }
+
+    fn whole(&self, id: i64) -> Out<AssetRow> {
+        let query = format!("SELECT {ROW_COLUMNS} WHERE a.id = ?1");
+        Ok(self.sql.prepare_cached(&query)?.query_row(params![id], row_from)?)
     }
 }
 

@@ -24,11 +24,11 @@ use crate::store::{
 };
 
 /// Index entries looked at for one page, over all walks.
-const LOOKED_AT_MAX: usize = 16_384;
+const LOOKED_AT_MAX: usize = 8_192;
 /// At least this many in each walk.
 const LOOKED_AT_MIN: usize = 256;
 /// Findings a text search looks at for one page.
-const MATCHES_MAX: usize = 2048;
+const MATCHES_MAX: usize = 1024;
 /// Findings of a category that are compared to find similar ones.
 const SIMILAR_LOOKED_AT_MAX: i64 = 200;
 
@@ -492,7 +492,7 @@ fn by_text(
          FROM finding_word w CROSS JOIN finding f ON f.id = w.rowid
          WHERE w.finding_word MATCH ?1 AND w.rowid < ?2 ORDER BY w.rowid DESC",
     )?;
-    let mut rows = statement.query(params![question(asked), after.1])?;
+    let mut rows = statement.query(params![question(sql, asked)?, after.1])?;
     let mut ids = Vec::new();
     let (mut looked_at, mut last) = (0, 0);
     while let Some(row) = rows.next()? {
@@ -518,19 +518,30 @@ fn by_text(
 /// Shortest last word that is taken as the beginning of a word.
 const PREFIX_CHARS_MIN: usize = 3;
 
-/// The full-text query for all of `words`.
-pub(super) fn question(words: &[String]) -> String {
-    let last = words.len().saturating_sub(1);
+/// The full-text query for all of `words`. The last one is also taken as the beginning of a
+/// word, unless there is a word that is exactly it: all words that begin with a common one
+/// together are far too many to be gone through for a page.
+pub(super) fn question(sql: &Connection, words: &[String]) -> Out<String> {
     let mut out = String::new();
-    for (place, word) in words.iter().enumerate() {
-        let open_end = place == last
-            && word.chars().count() >= PREFIX_CHARS_MIN
-            && !word.chars().any(words::is_dense);
+    for word in words {
         out.push('"');
         out.push_str(word);
-        out.push_str(if open_end { "\"* " } else { "\" " });
+        out.push_str("\" ");
     }
-    out
+    let open_end = words.last().is_some_and(|last| {
+        last.chars().count() >= PREFIX_CHARS_MIN && !last.chars().any(words::is_dense)
+    });
+    if open_end {
+        let last = words.last().map(|it| format!("\"{it}\"")).unwrap_or_default();
+        let is_word = sql
+            .prepare_cached("SELECT 1 FROM finding_word WHERE finding_word MATCH ?1 LIMIT 1")?
+            .exists(params![last])?;
+        if !is_word {
+            out.pop();
+            out.push('*');
+        }
+    }
+    Ok(out)
 }
 
 fn open_counts(sql: &Connection, filter: &CountFilter) -> Out<Vec<OpenCount>> {

@@ -189,7 +189,7 @@ fn findings(sql: &Connection, text: &str) -> Out<Vec<SearchHit>> {
         "SELECT rowid FROM finding_word WHERE finding_word MATCH ?1 ORDER BY rowid DESC LIMIT ?2",
     )?;
     let ids: Vec<i64> = statement
-        .query_map(params![question(&asked), SEARCH_HITS_MAX as i64], |row| row.get(0))?
+        .query_map(params![question(sql, &asked)?, SEARCH_HITS_MAX as i64], |row| row.get(0))?
         .collect::<std::result::Result<_, _>>()?;
     ids.into_iter().map(|it| item_by_id(sql, FindingId(it)).map(SearchHit::Finding)).collect()
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use model::policy::Policy;
 use model::time::Timestamp;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::super::{Settings, StoreError};
@@ -33,7 +34,7 @@ pub(super) fn open_writer(path: &Path) -> Out<Connection> {
     // SQLite gives its log and index files the permissions of the file itself.
     OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(Fail::Io)?;
     let connection = Connection::open(path)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    remember_statements(&connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // What is acknowledged must survive a power failure; group commit pays for it.
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -48,11 +49,19 @@ pub(super) fn open_writer(path: &Path) -> Out<Connection> {
 pub(super) fn open_reader(path: &Path) -> Out<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    remember_statements(&connection)?;
     connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     Ok(connection)
+}
+
+/// A statement is compiled once. Left to itself, SQLite compiles it again for every other value
+/// that is bound beside the condition of a partial index, two fifths of what an alarm costs.
+fn remember_statements(connection: &Connection) -> Out<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 /// The schema of a file that is ours; `Invalid` when it is not.
