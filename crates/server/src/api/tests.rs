@@ -3,6 +3,7 @@
 mod access;
 mod client;
 mod requests;
+mod responses;
 
 use std::path::Path;
 

@@ -120,7 +120,9 @@ pub(crate) async fn list_sorts_filters_and_pages(bench: &Bench<'_>) {
     };
     bench.store.heartbeats(vec![beat(100, 1_000_000)]).await.unwrap();
     bench.store.heartbeats(vec![beat(110, 1_500_000)]).await.unwrap();
-    let host = bench.store.host(hosts[0], at(120)).await.unwrap().host;
+    let detail = bench.store.host(hosts[0], at(120)).await.unwrap();
+    assert_eq!(detail.costs[0].cpu_us, 1_500_000);
+    let host = detail.host;
     assert!((host.usage.cpu_ratio - 0.05).abs() < 1e-9);
     assert_eq!((host.last_seen_at, host.usage.telemetry_dropped), (Some(at(110)), 3));
 }

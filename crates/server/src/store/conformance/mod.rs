@@ -7,6 +7,8 @@ pub(crate) mod findings;
 pub(crate) mod hosts;
 pub(crate) mod people;
 pub(crate) mod recount;
+pub(crate) mod responses;
+pub(crate) mod whitelists;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -64,6 +66,13 @@ macro_rules! conformance_suite {
             administration::backup_and_restore_under_writes,
             administration::restore_refuses_what_is_no_store,
             administration::concurrent_writers_all_get_through,
+            responses::isolating_is_done_and_taken_back,
+            responses::what_came_to_nothing_waits_for_a_decision_again,
+            responses::blocks_are_counted_shared_and_lifted,
+            responses::incidents_rules_and_decisions_are_found,
+            whitelists::whitelists_follow_the_policy_and_count,
+            whitelists::a_dry_run_names_what_would_be_silent,
+            whitelists::rules_know_their_false_alarms,
             recount::counters_equal_a_recount,
         }
     };

@@ -87,15 +87,16 @@ fn reverse(
     Ok(asked)
 }
 
-/// The finding waits for a decision again because nothing came of the last one; `None` when it
-/// does so already or something newer stands in its place.
+/// The finding waits for a decision again because nothing came of the last one, or because `by`
+/// cancelled it; `None` when it does so already or something newer stands in its place.
 pub(super) fn reopen(
     writing: &mut Writing<'_>,
     id: FindingId,
+    by: &str,
     reason: &str,
     at: Timestamp,
 ) -> Out<Option<FindingItem>> {
-    let verdict = Verdict { by: "", at, take: None, remark: reason };
+    let verdict = Verdict { by, at, take: None, remark: reason };
     let done = decide(writing, id, verdict)?;
     if done.refused.is_some() { Ok(None) } else { Ok(Some(item_by_id(writing.sql, id)?)) }
 }

@@ -113,7 +113,8 @@ impl ResponseStore for SqliteStore {
             }
             cancel(writing, id, audit.at)?;
             if let Some(finding) = answered_by(writing.sql, &before)? {
-                decide::reopen(writing, finding, "", audit.at)?;
+                let by = super::whitelist::name_of(&audit).to_owned();
+                decide::reopen(writing, finding, &by, "", audit.at)?;
             }
             log(writing, &mut audit, &id.to_string())?;
             one(writing.sql, id)
@@ -350,11 +351,14 @@ fn finish(
     }
     let Some(finding) = answered_by(writing.sql, before)? else { return Ok(None) };
     let others = of_finding(writing.sql, finding)?;
-    let other = |it: &Response| it.id != before.id && it.action == before.action;
+    // Of the same decision, which asks all its hosts at the same instant.
+    let other = |it: &Response| {
+        it.id != before.id && it.action == before.action && it.created_at == before.created_at
+    };
     if others.iter().any(|it| other(it) && !it.state.came_to_nothing()) {
         return Ok(None);
     }
-    decide::reopen(writing, finding, reason, at)
+    decide::reopen(writing, finding, "", reason, at)
 }
 
 /// The finding that is handled by this very response.

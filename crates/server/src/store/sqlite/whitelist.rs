@@ -100,7 +100,7 @@ fn many(sql: &Connection, query: &str, values: impl rusqlite::Params) -> Out<Vec
 }
 
 /// The part of an actor that names a person or a token.
-fn name_of(audit: &AuditEntry) -> &str {
+pub(super) fn name_of(audit: &AuditEntry) -> &str {
     audit.actor.0.split_once(':').map_or(audit.actor.0.as_str(), |it| it.1)
 }
 
