@@ -6,6 +6,8 @@
 
 mod host;
 
+use std::collections::BTreeSet;
+
 use agent::{
     collect::{
         account::{logins, passwd, sshd, sudoers},
@@ -15,6 +17,10 @@ use agent::{
         service, software, web, web_framework,
     },
     packages::rpm,
+    respond::{
+        block::{message, protected},
+        guard,
+    },
     spool::{block, records},
     watch::{
         journal::file::{self, Bytes},
@@ -95,6 +101,15 @@ pub static TARGETS: &[Target] = &[
             sshd::parse_keys(bytes);
         },
     ),
+    bytes("respond.packet_filter", &[16, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], |bytes| {
+        message::parse(bytes, &mut Vec::new());
+    }),
+    bytes("respond.connections", b"head\n 0: 0100007F:16 097100CB:1 01 0:0 0:0 0 0 0 41 1\n", |bytes| {
+        protected::peers_of(&String::from_utf8_lossy(bytes), 4, &BTreeSet::from([41]));
+    }),
+    bytes("respond.guard", b"R 7 /tmp/x", |bytes| {
+        guard::parse_line(&String::from_utf8_lossy(bytes));
+    }),
     bytes("account.utmp", b"", |bytes| {
         logins::parse_wtmp(bytes);
         logins::lastlog_record(bytes);

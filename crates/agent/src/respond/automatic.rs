@@ -12,6 +12,9 @@ use model::time::Timestamp;
 use model::wire::{FileTarget, ProcessTarget};
 
 const HOUR: Duration = Duration::from_hours(1);
+/// The same finding is answered again after this at the earliest: one that goes on, from an address
+/// that must not be blocked, would use up the hour's answers.
+const AGAIN_AFTER: Duration = Duration::from_mins(10);
 
 /// Something to be done without a person.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +43,8 @@ impl Action {
 /// Decides, and keeps to the limit of answers in an hour.
 #[derive(Clone, Debug, Default)]
 pub struct Automatic {
-    answered: VecDeque<Timestamp>,
+    /// When, and which finding.
+    answered: VecDeque<(Timestamp, String)>,
     held_back: u64,
 }
 
@@ -68,8 +72,13 @@ impl Automatic {
             Offer::Block => block(finding),
             Offer::Isolate => isolate(finding),
         }?;
-        while self.answered.front().is_some_and(|it| now.since(*it) >= HOUR) {
+        while self.answered.front().is_some_and(|it| now.since(it.0) >= HOUR) {
             self.answered.pop_front();
+        }
+        let again =
+            |(at, it): &(Timestamp, String)| it == action.finding() && now.since(*at) < AGAIN_AFTER;
+        if self.answered.iter().any(again) {
+            return None;
         }
         if self.answered.len() >= policy.per_hour_max as usize {
             self.held_back += 1;
@@ -80,7 +89,7 @@ impl Automatic {
             );
             return None;
         }
-        self.answered.push_back(now);
+        self.answered.push_back((now, action.finding().to_owned()));
         Some(action)
     }
 }
@@ -228,14 +237,25 @@ mod tests {
     #[test]
     fn the_hour_has_a_limit() {
         let policy = ResponsePolicy { block: true, per_hour_max: 2, ..ResponsePolicy::default() };
-        let finding = finding(95, json!({"source": "::ffff:203.0.113.9"}), vec![]);
         let mut automatic = Automatic::default();
-        let mut decide = |s| {
-            automatic.decide(&finding, &policy, Offer::Block, Timestamp::from_secs(s)).is_some()
+        let mut decide = |subject: &str, s| {
+            let source = json!({"source": "::ffff:203.0.113.9"});
+            let finding = Finding { subject: subject.to_owned(), ..finding(95, source, vec![]) };
+            let at = Timestamp::from_secs(s);
+            automatic.decide(&finding, &policy, Offer::Block, at).is_some()
         };
-        assert_eq!(
-            [0, 1, 2, 3599, 3600, 3601, 3602].map(&mut decide),
-            [true, true, false, false, true, true, false]
-        );
+        for (subject, second, acts) in [
+            ("a", 0, true),
+            ("a", 1, false),
+            ("a", 599, false),
+            ("b", 600, true),
+            ("c", 601, false),
+            ("c", 3599, false),
+            ("c", 3600, true),
+            ("d", 3601, false),
+            ("a", 4200, true),
+        ] {
+            assert_eq!(decide(subject, second), acts, "{subject} {second}");
+        }
     }
 }

@@ -24,7 +24,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use data_encoding::HEXLOWER;
+use data_encoding::{BASE64, HEXLOWER};
 use engine::place::Cidr;
 use model::policy::Policy;
 use model::time::Timestamp;
@@ -33,6 +33,7 @@ use model::wire::{
     BlockTask, BlockedAddress, BlockedState, FileTarget, IsolateTask, Record, ResponseReport,
     ResponseState, ResponseStep, Task, task,
 };
+use prost::Message as _;
 
 use crate::collect::users;
 use crate::host_root::HostRoot;
@@ -47,9 +48,9 @@ use step::{Step, whole};
 use vault::kept::{Kept, Why};
 use vault::{Vault, VaultError};
 
-/// Tasks whose number is remembered, so that one that comes twice is done once.
-const DONE_MAX: usize = 1000;
-const DONE_BYTES_MAX: usize = 256 * 1024;
+/// Tasks whose reports are remembered: one that comes twice is done once and reported again.
+const DONE_MAX: usize = 200;
+const DONE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Processes, files or addresses of one task.
 pub const TARGETS_MAX: usize = 1000;
 /// The server's names are asked for again after this.
@@ -81,7 +82,8 @@ pub struct Responder {
     servers: Vec<String>,
     protected: Protected,
     servers_asked: Option<Timestamp>,
-    done: VecDeque<String>,
+    /// Number and report, base64, of the last tasks.
+    done: VecDeque<(String, String)>,
     /// Blocks that wait to be carried out together.
     blocks: Vec<(Wanted, String)>,
 }
@@ -155,8 +157,8 @@ impl Responder {
 
     /// Does what the server asks. Blocks are only put in line, for [`Self::flush`].
     pub fn carry_out(&mut self, task: Task, now: Timestamp) -> Vec<Record> {
-        if self.done.contains(&task.id) {
-            return Vec::new();
+        if let Some(told) = self.told_before(&task.id) {
+            return told;
         }
         let id = task.id;
         // What waits in line is done, and remembered, when it is flushed.
@@ -170,7 +172,7 @@ impl Responder {
             Some(task::Task::Scan(_)) | None => Vec::new(),
         };
         if !waits {
-            self.remember([id]);
+            self.remember(&records);
         }
         records
     }
@@ -236,10 +238,7 @@ impl Responder {
         }
         let mut records: Vec<Record> = told.into_iter().map(blocked_record).collect();
         records.extend(block_reports(&asked, &steps, now));
-        let mut tasks: Vec<String> =
-            asked.into_iter().map(|(_, task)| task).filter(|it| !it.is_empty()).collect();
-        tasks.dedup();
-        self.remember(tasks);
+        self.remember(&records);
         records
     }
 
@@ -413,26 +412,25 @@ impl Responder {
     }
 
     fn ask_block(&mut self, task: &str, order: BlockTask, now: Timestamp) -> Vec<Record> {
-        let mut wrong = Vec::new();
-        for address in &order.addresses {
-            match Cidr::parse(address) {
-                Some(block) => {
-                    let wanted = Wanted {
-                        block: block.normal(),
-                        until: Timestamp(order.until_us),
-                        finding: order.finding.clone(),
-                        reason: order.reason.clone(),
-                        automatic: None,
-                    };
-                    self.blocks.push((wanted, task.to_owned()));
-                }
-                None => wrong.push(no_address(address)),
-            }
+        let parsed: Vec<(&String, Option<Cidr>)> =
+            order.addresses.iter().map(|it| (it, Cidr::parse(it))).collect();
+        let wrong = parsed.iter().filter(|(_, block)| block.is_none());
+        let wrong: Vec<Step> = wrong.map(|(text, _)| no_address(text)).collect();
+        if !wrong.is_empty() {
+            // One task has one report: with a part that cannot be done, nothing is.
+            let records = vec![report(task, &order.finding, "block", &wrong, now)];
+            self.remember(&records);
+            return records;
         }
-        if wrong.is_empty() {
-            return Vec::new();
-        }
-        vec![report(task, &order.finding, "block", &wrong, now)]
+        let wanted = parsed.into_iter().filter_map(|(_, block)| block).map(|block| Wanted {
+            block: block.normal(),
+            until: Timestamp(order.until_us),
+            finding: order.finding.clone(),
+            reason: order.reason.clone(),
+            automatic: None,
+        });
+        self.blocks.extend(wanted.map(|it| (it, task.to_owned())));
+        Vec::new()
     }
 
     fn unblock(&mut self, task: &str, addresses: &[String], now: Timestamp) -> Vec<Record> {
@@ -494,9 +492,23 @@ impl Responder {
         record(Body::IsolatedFile(kept.to_wire(user, now)))
     }
 
-    fn remember(&mut self, ids: impl IntoIterator<Item = String>) {
+    /// The server sends a task again when it did not hear of it: a crash may have come between the
+    /// deed and its report.
+    fn told_before(&self, id: &str) -> Option<Vec<Record>> {
+        let (_, report) = self.done.iter().find(|(it, _)| it == id)?;
+        let report = BASE64.decode(report.as_bytes()).ok()?;
+        let report = ResponseReport::decode(report.as_slice()).ok()?;
+        Some(vec![record(Body::ResponseReport(report))])
+    }
+
+    fn remember(&mut self, records: &[Record]) {
         let before = self.done.len();
-        self.done.extend(ids);
+        self.done.extend(records.iter().filter_map(|it| match &it.record {
+            Some(Body::ResponseReport(it)) if !it.task.is_empty() => {
+                Some((it.task.clone(), BASE64.encode(&it.encode_to_vec())))
+            }
+            _ => None,
+        }));
         if self.done.len() == before {
             return;
         }
