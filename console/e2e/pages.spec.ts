@@ -2,10 +2,13 @@ import { gzipSync } from "node:zlib";
 import AxeBuilder from "@axe-core/playwright";
 import { expect, type Page, test } from "@playwright/test";
 import { finding, host } from "../src/test/world";
+import { isolated } from "../src/test/world-response";
 import { ORIGIN, serve } from "./pages";
 
 const HOST = host(0).id;
 const [FINDING, ATTACK, CHANGED] = [0, 1, 3].map((it) => finding(it).id);
+const ISOLATED = isolated(0).id;
+const RULE = finding(0).rule;
 /** A person sees a change of page as immediate up to here. */
 const ROUTE_MS = 100;
 const SIGN_IN_BYTES_MAX = 400_000;
@@ -30,6 +33,16 @@ const PLACES: [name: string, path: string][] = [
   ["finding", `/events/${FINDING}`],
   ["finding-tree", `/events/${ATTACK}`],
   ["finding-diff", `/events/${CHANGED}`],
+  ["events-filters", "/events?technique=T1110&since=2026-11-01T00:00:00.000Z&rule=GAR-LOG-001"],
+  ["server-blocked", `/servers/${HOST}?tab=protection&kind=blocked`],
+  ["isolated", "/response/isolated"],
+  ["isolated-drawer", `/response/isolated?open=${ISOLATED}`],
+  ["blocked", "/response/blocked"],
+  ["whitelist", "/response/whitelist"],
+  ["whitelist-logins", "/response/whitelist?list=login"],
+  ["history", "/response/history"],
+  ["detections", "/detections"],
+  ["detections-drawer", `/detections?open=${RULE}`],
   ["enrolment", "/settings/enrolment"],
   ["policy", "/settings/policy"],
   ["users", "/settings/users"],
@@ -39,7 +52,7 @@ const PLACES: [name: string, path: string][] = [
   ["password", "/password"],
 ];
 /** Pages of one thing have no empty state: without the thing there is no such page. */
-const OF_ONE = /\/(servers|events)\/|port|password/;
+const OF_ONE = /\/(servers|events)\/|port|password|open=/;
 
 async function choose(page: Page, language: string, scheme: string): Promise<void> {
   await page.addInitScript((prefs) => localStorage.setItem("garrison", JSON.stringify(prefs)), {
@@ -71,16 +84,15 @@ async function isAccessible(page: Page, where: string): Promise<void> {
   expect(told, where).toEqual([]);
 }
 
-/** Nothing may stick out of the window sideways: lists scroll inside their own box. */
-async function fitsSideways(page: Page, where: string): Promise<void> {
-  const over = await page.evaluate(() => {
+/** Pixels that stick out of the window sideways; lists scroll inside their own box. */
+function sticksOut(page: Page): Promise<number> {
+  return page.evaluate(() => {
     const content = document.querySelector("#content") ?? document.documentElement;
     return Math.max(
       content.scrollWidth - content.clientWidth,
       document.documentElement.scrollWidth - window.innerWidth,
     );
   });
-  expect(over, `${where}: pixels too wide`).toBeLessThanOrEqual(0);
 }
 
 for (const [language, scheme] of [
@@ -99,8 +111,9 @@ for (const [language, scheme] of [
       await page.goto(ORIGIN + path);
       await settled(page);
       await page.screenshot({ path: `shots/pages/${name}-${language}-${scheme}.png` });
-      await isAccessible(page, `${name} ${path}`);
-      await fitsSideways(page, name);
+      // Words differ by language and colours by scheme: two of the four have them all.
+      if ((language === "en") === (scheme === "light")) await isAccessible(page, `${name} ${path}`);
+      expect(await sticksOut(page), `${name}: pixels too wide`).toBeLessThanOrEqual(0);
       expect(errors, path).toEqual([]);
     }
   });
@@ -114,7 +127,7 @@ test("every page in a narrow window", async ({ page }) => {
     await page.goto(ORIGIN + path);
     await settled(page);
     await page.screenshot({ path: `shots/pages/${name}-narrow.png` });
-    await fitsSideways(page, name);
+    expect(await sticksOut(page), `${name}: pixels too wide`).toBeLessThanOrEqual(0);
   }
 });
 

@@ -2,13 +2,19 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import type { paths } from "./api.gen";
 import type {
+  AlarmPattern,
+  BlockAsk,
   Finding,
   HandleAction,
+  HandleOptions,
   HostDetail,
+  NewAlarmEntry,
+  NewLoginEntry,
   Page,
   Permission,
   Policy,
   Role,
+  RuleSwitch,
   Settings,
 } from "./contract";
 import { answered, client } from "./http";
@@ -27,6 +33,10 @@ export type CounterFilter = QueryOf<"/findings/counters">;
 export type AssetFilter = QueryOf<"/assets/{kind}">;
 export type SummaryFilter = QueryOf<"/assets/{kind}/summary">;
 export type ChangeFilter = QueryOf<"/changes">;
+export type IsolatedFilter = QueryOf<"/isolated-files">;
+export type BlockedFilter = QueryOf<"/blocked-addresses">;
+export type HistoryFilter = QueryOf<"/handling">;
+export type ResponseFilter = QueryOf<"/responses">;
 
 function single<T>(key: unknown[], ask: (signal: AbortSignal) => Promise<T>) {
   return queryOptions({ queryKey: key, queryFn: ({ signal }) => ask(signal) });
@@ -125,9 +135,46 @@ export const read = {
       const { finding, ...rest } = await answered(asked);
       return { ...finding, ...rest };
     }),
-  plan: (ids: string[], action: HandleAction) =>
-    single(["/findings/plan", ids, action], (signal) =>
-      answered(client.POST("/findings/plan", { body: { ids, action }, signal })),
+  plan: (ids: string[], action: HandleAction, options: Partial<HandleOptions>) =>
+    single(["/findings/plan", ids, action, options], (signal) =>
+      answered(
+        client.POST("/findings/plan", {
+          body: { ids, action, options: options as HandleOptions },
+          signal,
+        }),
+      ),
+    ),
+  decisions: (filter: HistoryFilter) =>
+    pages("/handling", filter, ({ signal, place }) =>
+      answered(client.GET("/handling", { params: { query: { ...filter, ...place } }, signal })),
+    ),
+  detections: () =>
+    single(["/detections"], (signal) => answered(client.GET("/detections", { signal }))),
+  responses: (filter: ResponseFilter) =>
+    pages("/responses", filter, ({ signal, place }) =>
+      answered(client.GET("/responses", { params: { query: { ...filter, ...place } }, signal })),
+    ),
+  isolated: (filter: IsolatedFilter) =>
+    pages("/isolated-files", filter, ({ signal, place }) =>
+      answered(
+        client.GET("/isolated-files", { params: { query: { ...filter, ...place } }, signal }),
+      ),
+    ),
+  isolatedFile: (id: string) =>
+    single([`/isolated-files/${id}`], (signal) =>
+      answered(client.GET("/isolated-files/{id}", { params: byId(id), signal })),
+    ),
+  blocked: (filter: BlockedFilter) =>
+    pages("/blocked-addresses", filter, ({ signal, place }) =>
+      answered(
+        client.GET("/blocked-addresses", { params: { query: { ...filter, ...place } }, signal }),
+      ),
+    ),
+  whitelist: () =>
+    single(["/whitelist"], (signal) => answered(client.GET("/whitelist", { signal }))),
+  dryRun: (pattern: AlarmPattern) =>
+    single(["/whitelist/alarms/dry-run", pattern], (signal) =>
+      answered(client.POST("/whitelist/alarms/dry-run", { body: pattern, signal })),
     ),
   rules: () => single(["/rules"], (signal) => answered(client.GET("/rules", { signal }))),
 
@@ -162,8 +209,29 @@ export const act = {
   forgetHost: (id: string) => answered(client.DELETE("/hosts/{id}", { params: byId(id) })),
   scanHost: (id: string) =>
     answered(client.POST("/hosts/{id}/scans", { params: byId(id), body: { items: [] } })),
-  handle: (ids: string[], action: HandleAction, remark: string) =>
-    answered(client.POST("/findings/handle", { body: { ids, action, remark } })),
+  handle: (ids: string[], action: HandleAction, remark: string, options: Partial<HandleOptions>) =>
+    answered(
+      client.POST("/findings/handle", {
+        body: { ids, action, remark, options: options as HandleOptions },
+      }),
+    ),
+  restoreFiles: (ids: string[]) =>
+    answered(client.POST("/isolated-files/restore", { body: { ids } })),
+  discardFiles: (ids: string[]) =>
+    answered(client.POST("/isolated-files/discard", { body: { ids } })),
+  unblock: (ids: string[]) =>
+    answered(client.POST("/blocked-addresses/unblock", { body: { ids } })),
+  block: (body: BlockAsk) => answered(client.POST("/blocked-addresses", { body })),
+  cancelResponse: (id: string) => answered(client.DELETE("/responses/{id}", { params: byId(id) })),
+  addAlarmEntry: (body: NewAlarmEntry) => answered(client.POST("/whitelist/alarms", { body })),
+  addLoginEntry: (body: NewLoginEntry) => answered(client.POST("/whitelist/logins", { body })),
+  removeEntry: (id: string) => answered(client.DELETE("/whitelist/{id}", { params: byId(id) })),
+  restoreEntry: (id: string) =>
+    answered(client.POST("/whitelist/{id}/restore", { params: byId(id) })),
+  switchDetection: (id: string, state: RuleSwitch, group?: string) =>
+    answered(
+      client.PUT("/detections/{id}", { params: byId(id), body: { state, group: group ?? null } }),
+    ),
   unhandle: (ids: string[]) => answered(client.POST("/findings/unhandle", { body: { ids } })),
   setPolicy: (version: number, policy: Policy) =>
     answered(client.PUT("/policy", { body: { version, policy } })),

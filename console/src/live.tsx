@@ -23,12 +23,15 @@ interface Feed {
 
 const Context = createContext<Feed>({ state: "connecting", on: () => () => {} });
 
-const EVENTS = ["finding", "host", "scan", "counts", "reset"] as const;
+const EVENTS = ["finding", "host", "scan", "counts", "responses", "reset"] as const;
 const RETRY_MS = 5_000;
 const REFRESH_MS = 700;
 
 /** Paths whose answers change with a new or handled finding. */
 const COUNTED = /^\/(dashboard|findings\/counters)/;
+/** Paths whose answers change with what agents did, or with a whitelist. */
+const RESPONDED =
+  /^\/(responses|isolated-files|blocked-addresses|whitelist|handling|findings\/finding_)/;
 /** Paths whose answers a finished scan changes. */
 const SCANNED = /^\/(asset|changes|hosts|scans)/;
 
@@ -46,6 +49,7 @@ export function LiveProvider({ children }: { children: ReactNode }) {
       },
       onEvent: (name, data) => {
         if (name === "finding" || name === "counts") refresh();
+        if (name === "responses") refreshPaths(queries, RESPONDED);
         if (name === "reset") void queries.invalidateQueries();
         if (name === "scan" && (data as LiveEvents["scan"]).finished)
           refreshPaths(queries, SCANNED);

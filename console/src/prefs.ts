@@ -10,6 +10,8 @@ interface Prefs {
   railNarrow: boolean;
   /** Table name to the names of its hidden columns. */
   hidden: Record<string, string[]>;
+  /** Filters of the events, by the name they were given. */
+  views: Record<string, Record<string, string>>;
 }
 
 const KEY = "garrison";
@@ -20,6 +22,7 @@ function initial(): Prefs {
     scheme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
     railNarrow: false,
     hidden: {},
+    views: {},
   };
   try {
     return { ...system, ...(JSON.parse(localStorage.getItem(KEY) ?? "{}") as Partial<Prefs>) };

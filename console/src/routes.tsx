@@ -14,8 +14,10 @@ import {
   assetsSearch,
   changesSearch,
   dashboardSearch,
+  detectionsSearch,
   eventsSearch,
   parseSearch,
+  responseSearch,
   serverSearch,
   serversSearch,
   signInSearch,
@@ -108,6 +110,28 @@ const event = createRoute({
   component: lazyRouteComponent(() => import("./pages/events/finding"), "FindingPage"),
 });
 
+const response = createRoute({
+  getParentRoute: () => frame,
+  path: "/response/$section",
+  validateSearch: responseSearch,
+  component: lazyRouteComponent(() => import("./pages/response/page"), "ResponsePage"),
+});
+
+const responseIndex = createRoute({
+  getParentRoute: () => frame,
+  path: "/response",
+  beforeLoad: () => {
+    throw redirect({ to: "/response/$section", params: { section: "isolated" } });
+  },
+});
+
+const detections = createRoute({
+  getParentRoute: () => frame,
+  path: "/detections",
+  validateSearch: detectionsSearch,
+  component: lazyRouteComponent(() => import("./pages/detections/page"), "DetectionsPage"),
+});
+
 const settings = createRoute({
   getParentRoute: () => frame,
   path: "/settings/$section",
@@ -134,6 +158,9 @@ const tree = root.addChildren([
     changes,
     events,
     event,
+    response,
+    responseIndex,
+    detections,
     settings,
     settingsIndex,
   ]),

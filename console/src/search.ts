@@ -9,6 +9,21 @@ export const STATUSES = ["unhandled", "handled", "resolved"] as const;
 export const CONNECTIONS = ["online", "offline", "never"] as const;
 export const PROTECTIONS = ["protected", "degraded", "unprotected"] as const;
 export const OPS = ["added", "removed", "changed"] as const;
+export const ISOLATED_STATES = ["isolated", "restored", "discarded"] as const;
+export const BLOCKED_STATES = ["active", "expired", "removed"] as const;
+export const WHITELIST_STATES = ["active", "expired", "removed"] as const;
+export const ON_STATES = ["on", "off", "mixed"] as const;
+export const DECISIONS = [
+  "ignore",
+  "mark_handled",
+  "isolate_and_kill",
+  "block_ip",
+  "login_whitelist",
+  "alarm_whitelist",
+  "undo",
+  "response_failed",
+  "resolved",
+] as const;
 export const SPANS = ["24h", "7d", "30d"] as const;
 export type Span = (typeof SPANS)[number];
 
@@ -17,6 +32,13 @@ const text = (value: unknown): string | undefined =>
 
 const choice = <const C extends string>(value: unknown, choices: readonly C[]): C | undefined =>
   choices.find((it) => it === value);
+
+const matching = (value: unknown, pattern: RegExp): string | undefined =>
+  typeof value === "string" && pattern.test(value) ? value : undefined;
+
+/** A point in time as the API takes it. */
+const moment = (value: unknown): string | undefined =>
+  typeof value === "string" && !Number.isNaN(Date.parse(value)) ? value : undefined;
 
 /** Leaves out what is not given: an absent filter is no filter. */
 function compact<T extends object>(fields: T) {
@@ -54,6 +76,11 @@ export const eventsSearch = (raw: Raw) =>
     group: text(raw.group),
     q: text(raw.q),
     span: choice(raw.span, SPANS),
+    since: moment(raw.since),
+    until: moment(raw.until),
+    technique: matching(raw.technique, /^T[0-9]{4}(\.[0-9]{3})?$/),
+    rule: text(raw.rule),
+    incident: text(raw.incident),
     open: text(raw.open),
   });
 export type EventsSearch = ReturnType<typeof eventsSearch>;
@@ -97,6 +124,29 @@ export const assetsSearch = (raw: Raw) =>
     order: choice(raw.order, ["common", "rare"]),
   });
 export type AssetsSearch = ReturnType<typeof assetsSearch>;
+
+export const responseSearch = (raw: Raw) =>
+  compact({
+    q: text(raw.q),
+    state: text(raw.state),
+    host: text(raw.host),
+    group: text(raw.group),
+    kind: choice(raw.kind, KINDS),
+    list: choice(raw.list, ["alarm", "login"]),
+    open: text(raw.open),
+  });
+export type ResponseSearch = ReturnType<typeof responseSearch>;
+
+export const detectionsSearch = (raw: Raw) =>
+  compact({
+    q: text(raw.q),
+    category: text(raw.category),
+    severity: choice(raw.severity, SEVERITIES),
+    on: choice(raw.on, ON_STATES),
+    sort: choice(raw.sort, ["hits", "false_alarms"]),
+    open: text(raw.open),
+  });
+export type DetectionsSearch = ReturnType<typeof detectionsSearch>;
 
 export const changesSearch = (raw: Raw) =>
   compact({ kind: text(raw.kind), host: text(raw.host), op: choice(raw.op, OPS) });

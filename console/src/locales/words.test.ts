@@ -40,9 +40,14 @@ const WORDS: [group: string, words: string[], at: (catalogue: typeof en) => obje
   ["category", found(RULES, /^category: *([a-z_]+)/gm), (it) => it.category],
   [
     "capability.name",
-    found(RUST, /(?:capability|capabilities\.one|reporter\.one|matrix\.set)\(\s*"([a-z_.]+)"/g).map(
-      key,
-    ),
+    [
+      ...found(
+        RUST,
+        /(?:capability|capabilities\.one|reporter\.one|matrix\.set)\(\s*"([a-z_.]+)"/g,
+      ),
+      ...found(RUST, /const [A-Z_]*CAPABILITY: &str = "([a-z_]+)"/g),
+      ...found(RUST, /const (?:SENSOR|ENRICHMENT|RULES): &str = "([a-z_]+)"/g),
+    ].map(key),
     (it) => it.capability.name,
   ],
   [
@@ -58,6 +63,7 @@ const WORDS: [group: string, words: string[], at: (catalogue: typeof en) => obje
     [
       ...found(RUST, /Evidence::Fact \{\s*name: "([^"]+)"/g),
       ...found(RUST, /\bfact\("([^"]+)"/g),
+      ...found(RUST, /\("(rule_[a-z]+)", &origin\./g),
       ...found(RUST, /\("([a-z_]+)", policy\.[a-z_]+, policy\.[a-z_]+\)/g),
     ].map(key),
     (it) => it.fact,

@@ -1,5 +1,14 @@
 // What was found on the made-up fleet: one rule of each sort, with the evidence that sort has.
-import type { Evidence, FindingAnswer, FindingItem, Rule, Severity, Text } from "../contract";
+import type {
+  Evidence,
+  FindingAnswer,
+  FindingItem,
+  HandleAction,
+  Rule,
+  Severity,
+  Text,
+} from "../contract";
+import { agentResponse } from "./world-agents";
 import { ago, at, both, id } from "./world-base";
 import { host } from "./world-fleet";
 
@@ -268,6 +277,16 @@ const SORTS: Sort[] = [
 const kindOf = (sort: Sort) =>
   sort.rule.startsWith("GAR-AST") ? ("asset_risk" as const) : ("alarm" as const);
 
+function actionsOf(sort: Sort): HandleAction[] {
+  const own: Record<string, HandleAction[]> = {
+    brute_force: ["block_ip", "login_whitelist"],
+    abnormal_login: ["block_ip", "login_whitelist"],
+    reverse_shell: ["isolate_and_kill", "block_ip"],
+  };
+  const all: HandleAction[] = ["mark_handled", "ignore", ...(own[sort.category] ?? [])];
+  return kindOf(sort) === "alarm" ? [...all, "alarm_whitelist"] : all;
+}
+
 export function finding(index: number): FindingItem {
   const sort = at(SORTS, index);
   const where = host(index % 40);
@@ -289,8 +308,8 @@ export function finding(index: number): FindingItem {
       ? { action: "mark_handled", by: "alice", at: ago(100), remark: "blocked at the firewall" }
       : null,
     technique: sort.technique,
-    incident: "",
-    confidence: 0,
+    incident: sort.category === "reverse_shell" ? "incident-41860" : "",
+    confidence: sort.category === "reverse_shell" ? 95 : 0,
   };
 }
 
@@ -301,12 +320,12 @@ export function findingAnswer(index: number): FindingAnswer {
     rule_title: sort.title,
     why: sort.why,
     advice: sort.advice,
-    actions: ["mark_handled", "ignore", "login_whitelist"],
+    actions: actionsOf(sort),
     params: { source: "203.0.113.7", failures: 41, window_s: 30 },
     evidence: sort.evidence,
     history: [{ at: ago(90), by: "alice", action: "undo", remark: "" }],
-    related: [],
-    responses: [],
+    related: sort.category === "reverse_shell" ? [finding(index + 2), finding(index + 3)] : [],
+    responses: sort.category === "reverse_shell" ? [agentResponse(0), agentResponse(1)] : [],
     similar: [finding(index + SORTS.length), finding(index + 2 * SORTS.length)],
   };
 }
@@ -322,8 +341,5 @@ export const RULES: Rule[] = SORTS.map((sort) => ({
   techniques: sort.technique ? [sort.technique] : [],
   false_alarms: [],
   blind_spots: [],
-  actions:
-    kindOf(sort) === "alarm"
-      ? ["mark_handled", "ignore", "login_whitelist"]
-      : ["mark_handled", "ignore"],
+  actions: actionsOf(sort),
 }));

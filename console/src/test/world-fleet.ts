@@ -91,3 +91,8 @@ export function host(index: number): Host {
     telemetry_dropped: 0,
   };
 }
+
+export function hostRef(index: number): { id: string; name: string } {
+  const { id, name } = host(index % 40);
+  return { id, name };
+}

@@ -11,9 +11,11 @@ import type {
   PolicyState,
   Scan,
 } from "../contract";
+import { agentResponse } from "./world-agents";
 import { ago, at, both, id } from "./world-base";
 import { finding, findingAnswer, RULES } from "./world-findings";
 import { counts, GROUPS, host } from "./world-fleet";
+import { blocked, DETECTIONS, decision, isolated, WHITELIST } from "./world-response";
 
 const column = (
   name: string,
@@ -364,6 +366,7 @@ function decide(path: string): Answer {
   switch (path) {
     case "/findings/plan":
       return ok({
+        warnings: [],
         summary: both("closes 1 event", "关闭 1 个事件"),
         effects: [
           both(
@@ -372,10 +375,34 @@ function decide(path: string): Answer {
           ),
         ],
       });
+    case "/whitelist/alarms/dry-run":
+      return ok({
+        looked_at: 1_241,
+        complete: true,
+        silenced: 812,
+        hosts: 31,
+        findings: [finding(0), finding(6), finding(12)],
+        warnings: [
+          both(
+            "it would have silenced 812 of 1241 alarms of the last 30 days",
+            "最近 30 天的 1241 条告警中有 812 条会被屏蔽",
+          ),
+        ],
+      });
+    case "/isolated-files/restore":
+    case "/isolated-files/discard":
+    case "/blocked-addresses/unblock":
+      return ok({ items: [{ id: isolated(0).id, response: agentResponse(0), refused: null }] });
     case "/findings/handle":
-      return ok({ items: [{ id: finding(0).id, status: "handled", undo: true }] });
+      return ok({
+        responses: [],
+        items: [{ id: finding(0).id, status: "handled", undo: true }],
+      });
     case "/findings/unhandle":
-      return ok({ items: [{ id: finding(0).id, status: "unhandled", undo: false }] });
+      return ok({
+        responses: [],
+        items: [{ id: finding(0).id, status: "unhandled", undo: false }],
+      });
     case "/enrol-tokens":
       return ok({
         id: id("token", 9),
@@ -445,6 +472,15 @@ function fullGet(path: string, query: URLSearchParams): Answer {
   if (first === "assets") return paged(5000, (it) => assetRow(second ?? "", it), query);
   if (first === "findings" && second && second !== "counters")
     return ok(findingAnswer(1_000_000 - Number.parseInt(second.split("_")[1] ?? "0", 32)));
+  if (first === "isolated-files" && second)
+    return ok({
+      file: isolated(500 - Number.parseInt(second.split("_")[1] ?? "0", 32)),
+      history: [
+        { at: ago(5000), by: "alice", state: "isolated" },
+        { at: ago(3000), by: "admin", state: "restored" },
+        { at: ago(90), by: "", state: "isolated" },
+      ],
+    });
   if (first === "scans") return ok(scan(0));
   switch (path) {
     case "/dashboard":
@@ -472,6 +508,18 @@ function fullGet(path: string, query: URLSearchParams): Answer {
       });
     case "/rules":
       return page(RULES);
+    case "/detections":
+      return page(DETECTIONS);
+    case "/isolated-files":
+      return paged(37, isolated, query);
+    case "/blocked-addresses":
+      return paged(410, blocked, query);
+    case "/responses":
+      return paged(24, agentResponse, query);
+    case "/handling":
+      return paged(310, decision, query);
+    case "/whitelist":
+      return page(WHITELIST);
     case "/policy":
       return ok(POLICY);
     case "/settings":
@@ -583,8 +631,12 @@ function hostGet(hostId: string, third: string | undefined, query: URLSearchPara
     open: [],
     asset_counts: KINDS.map(({ spec }, index) => ({ kind: spec.kind, rows: 12 + index * 40 })),
     trend: [],
+    costs: [
+      { id: "process_events", cpu_us: 4_210_000, events: 1_204_411, lost: 0 },
+      { id: "journal", cpu_us: 812_000, events: 41_220, lost: 0 },
+      { id: "file_events", cpu_us: 2_950_000, events: 310_004, lost: 12 },
+    ],
     certificate_expires_at: ago(-86_400 * 24),
-    costs: [{ id: "process_events", cpu_us: 420_000, events: 81_234, lost: 0 }],
   };
   return ok(whole);
 }

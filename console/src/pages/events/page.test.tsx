@@ -52,7 +52,39 @@ test("handling shows its plan, asks for a remark and can be undone", async () =>
     ids: [finding(0).id],
     action: "mark_handled",
     remark: "blocked",
+    options: {},
   });
+});
+
+test("a whitelist entry that is too wide asks for a second look", async () => {
+  const user = userEvent.setup();
+  const { sent } = show("/events");
+  const [button] = await screen.findAllByRole("button", { name: "Handle" });
+  if (!button) throw new Error("no button to handle with");
+  await user.click(button);
+  const dialog = await screen.findByRole("dialog");
+  await user.click(await within(dialog).findByRole("radio", { name: /alarm whitelist/ }));
+  expect(await within(dialog).findByText(/kept quiet 812 of 1,241 alarms/)).toBeTruthy();
+  expect(within(dialog).getByText(/would have silenced 812/)).toBeTruthy();
+  await user.click(within(dialog).getByRole("button", { name: "Add to the whitelist" }));
+  await screen.findByRole("button", { name: "Undo" });
+  const handled = sent.find((it) => it.what === "POST /findings/handle");
+  expect(handled?.body).toMatchObject({ action: "alarm_whitelist", ids: [finding(0).id] });
+});
+
+test("filters can be kept under a name and taken up again", async () => {
+  const user = userEvent.setup();
+  const { router } = show("/events?severity=high&technique=T1110");
+  await user.click(await screen.findByRole("button", { name: /Views/ }));
+  await user.type(await screen.findByRole("textbox", { name: "Name of the view" }), "Guessing");
+  await user.click(screen.getByRole("button", { name: "Save these filters" }));
+  await user.click(screen.getByRole("button", { name: "Clear filters" }));
+  await waitFor(() => expect(router.state.location.search).toEqual({}));
+  await user.click(screen.getByRole("button", { name: /Views/ }));
+  await user.click(await screen.findByRole("button", { name: "Guessing" }));
+  await waitFor(() =>
+    expect(router.state.location.search).toEqual({ severity: "high", technique: "T1110" }),
+  );
 });
 
 test.each([

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
-import { Button, Segmented } from "antd";
+import { Segmented } from "antd";
 import { useMemo } from "react";
 import { useTranslation } from "react-i18next";
 import { type FindingFilter, read } from "../../api";
@@ -8,22 +8,12 @@ import type { FindingCounters, FindingKind } from "../../contract";
 import { formatNumber } from "../../format";
 import { FindingList } from "../../parts/finding/list";
 import { PageHead } from "../../parts/page-head";
-import { Pick } from "../../parts/pick";
 import { SeverityShape } from "../../parts/severity";
-import { TextFilter } from "../../parts/text-filter";
 import { useNow } from "../../parts/when";
 import { useWords } from "../../parts/words";
 import { usePrefs } from "../../prefs";
-import {
-  type Edit,
-  type EventsSearch,
-  edited,
-  KINDS,
-  SEVERITIES,
-  SPANS,
-  type Span,
-  STATUSES,
-} from "../../search";
+import { type Edit, type EventsSearch, edited, KINDS, SEVERITIES, type Span } from "../../search";
+import { Filters, isNarrowed } from "./filters";
 
 const route = getRouteApi("/frame/events");
 
@@ -41,7 +31,6 @@ export function EventsPage() {
   const set = (change: Edit<EventsSearch>) =>
     void navigate({ search: (before) => edited(before, change), replace: true });
   const filter = useFilter(search);
-  const narrowed = Object.keys(search).some((it) => it !== "open" && it !== "kind");
 
   return (
     <div className="page">
@@ -55,7 +44,7 @@ export function EventsPage() {
         open={search.open}
         onOpen={(open) => set({ open })}
         empty={
-          narrowed
+          isNarrowed(search)
             ? { title: t("events.no_match"), hint: t("events.no_match_hint") }
             : { title: t("events.none"), hint: t("events.none_hint") }
         }
@@ -104,74 +93,6 @@ function Kinds(props: { search: EventsSearch; onPick: (kind: FindingKind | undef
         ...checked.map((kind) => ({ value: kind, label: label(t(`kind.${kind}`), open(kind)) })),
       ]}
     />
-  );
-}
-
-interface FiltersProps {
-  search: EventsSearch;
-  set: (change: Edit<EventsSearch>) => void;
-}
-
-function Filters({ search, set }: FiltersProps) {
-  const { t } = useTranslation();
-  const { data: groups } = useQuery(read.groups());
-  const { data: host } = useQuery({
-    ...read.host(search.host ?? ""),
-    enabled: Boolean(search.host),
-  });
-  const any = Object.keys(search).some((it) => it !== "open" && it !== "kind");
-  return (
-    <search className="filters">
-      <TextFilter label={t("events.text")} value={search.q} onSettle={(q) => set({ q })} />
-      <Pick
-        label={t("finding.status")}
-        value={search.status}
-        choices={STATUSES.map((it) => ({ value: it, label: t(`status.${it}`) }))}
-        onPick={(status) => set({ status })}
-      />
-      <Pick
-        label={t("finding.severity")}
-        value={search.severity}
-        choices={SEVERITIES.map((it) => ({ value: it, label: t(`severity.${it}`) }))}
-        onPick={(severity) => set({ severity })}
-      />
-      <Pick
-        label={t("servers.group")}
-        value={search.group}
-        search
-        choices={(groups?.items ?? []).map((it) => ({ value: it.id, label: it.name }))}
-        onPick={(group) => set({ group })}
-      />
-      <Pick
-        label={t("events.span")}
-        value={search.span}
-        choices={SPANS.map((it) => ({ value: it, label: t(`span.${it}`) }))}
-        onPick={(span) => set({ span })}
-      />
-      {search.host && (
-        <Button onClick={() => set({ host: undefined })}>
-          {t("events.only_host", { name: host?.name ?? search.host })} ×
-        </Button>
-      )}
-      {any && (
-        <Button
-          type="link"
-          onClick={() =>
-            set({
-              q: undefined,
-              status: undefined,
-              severity: undefined,
-              group: undefined,
-              span: undefined,
-              host: undefined,
-              category: undefined,
-            })
-          }
-        >
-          {t("part.clear")}
-        </Button>
-      )}
-    </search>
   );
 }
 

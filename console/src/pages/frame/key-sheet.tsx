@@ -11,6 +11,8 @@ const KEYS = [
   ["g s", "servers"],
   ["g a", "assets"],
   ["g e", "events"],
+  ["g r", "response"],
+  ["g t", "detections"],
   ["?", "sheet"],
 ] as const;
 

@@ -5,6 +5,8 @@ import {
   DatabaseOutlined,
   MenuFoldOutlined,
   MenuUnfoldOutlined,
+  RadarChartOutlined,
+  SafetyOutlined,
   SettingOutlined,
 } from "@ant-design/icons";
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
@@ -23,8 +25,8 @@ import { PersonMenu } from "./person-menu";
 import { GlobalSearch } from "./search";
 
 interface Place {
-  id: "dashboard" | "servers" | "assets" | "events" | "settings";
-  to: "/" | "/servers" | "/assets" | "/events" | "/settings";
+  id: "dashboard" | "servers" | "assets" | "events" | "response" | "detections" | "settings";
+  to: "/" | "/servers" | "/assets" | "/events" | "/response" | "/detections" | "/settings";
   icon: ComponentType;
 }
 
@@ -34,6 +36,8 @@ const PLACES: Place[] = [
   { id: "servers", to: "/servers", icon: CloudServerOutlined },
   { id: "assets", to: "/assets", icon: DatabaseOutlined },
   { id: "events", to: "/events", icon: AlertOutlined },
+  { id: "response", to: "/response", icon: SafetyOutlined },
+  { id: "detections", to: "/detections", icon: RadarChartOutlined },
   { id: "settings", to: "/settings", icon: SettingOutlined },
 ];
 
@@ -47,6 +51,8 @@ export function FramePage() {
     "g s": () => void navigate({ to: "/servers" }),
     "g a": () => void navigate({ to: "/assets" }),
     "g e": () => void navigate({ to: "/events" }),
+    "g r": () => void navigate({ to: "/response" }),
+    "g t": () => void navigate({ to: "/detections" }),
     "?": () => setSheet(true),
   });
 

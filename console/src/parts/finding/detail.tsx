@@ -11,8 +11,10 @@ import { usePrefs } from "../../prefs";
 import { Facts } from "../facts";
 import { HostLink } from "../host-link";
 import { Mono } from "../mono";
+import { ResponseList } from "../response/list";
 import { SeverityMark } from "../severity";
 import { Loaded } from "../states";
+import { Technique } from "../technique";
 import { useText } from "../text";
 import { When } from "../when";
 import { useWords } from "../words";
@@ -68,6 +70,16 @@ function Body({ finding }: { finding: Finding }) {
           <Part title={t("finding.timeline")}>
             <Timeline finding={finding} />
           </Part>
+          {finding.responses.length > 0 && (
+            <Part title={t("finding.responses")}>
+              <ResponseList responses={finding.responses} />
+            </Part>
+          )}
+          {finding.related.length > 0 && (
+            <Part title={t("finding.related")}>
+              <FindingLinks findings={finding.related} />
+            </Part>
+          )}
           {finding.history.length > 0 && (
             <Part title={t("finding.history")}>
               <History finding={finding} />
@@ -104,10 +116,33 @@ function FindingFacts({ finding }: { finding: Finding }) {
           name: t("finding.rule"),
           value: (
             <>
-              {finding.rule_title && say(finding.rule_title)} <Mono text={finding.rule} />
+              {finding.rule_title && say(finding.rule_title)}{" "}
+              <Link to="/detections" search={{ open: finding.rule }} className="mono">
+                {finding.rule}
+              </Link>
             </>
           ),
         },
+        ...(finding.confidence > 0
+          ? [
+              {
+                name: t("finding.confidence"),
+                value: t("finding.of_hundred", { value: finding.confidence }),
+              },
+            ]
+          : []),
+        ...(finding.incident
+          ? [
+              {
+                name: t("finding.incident"),
+                value: (
+                  <Link to="/events" search={{ incident: finding.incident }}>
+                    {t("finding.incident_all", { count: finding.related.length + 1 })}
+                  </Link>
+                ),
+              },
+            ]
+          : []),
         ...(finding.technique
           ? [{ name: t("finding.technique"), value: <Technique id={finding.technique} /> }]
           : []),
@@ -211,17 +246,5 @@ function History({ finding }: { finding: Finding }) {
         </li>
       ))}
     </ol>
-  );
-}
-
-function Technique({ id }: { id: string }) {
-  return (
-    <a
-      href={`https://attack.mitre.org/techniques/${id.replace(".", "/")}/`}
-      target="_blank"
-      rel="noreferrer"
-    >
-      {id}
-    </a>
   );
 }

@@ -9,6 +9,7 @@ import { AssetValue, plain } from "../asset-value";
 import { Facts } from "../facts";
 import { Mono } from "../mono";
 import { useText } from "../text";
+import { When } from "../when";
 import { useWords } from "../words";
 import { Origin, originOf } from "./origin";
 import { ProcessTree } from "./tree";
@@ -74,10 +75,13 @@ function One({ evidence }: { evidence: Evidence }) {
   }
 }
 
+const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/;
+
 function FactList({ facts }: { facts: Of<"fact">[] }) {
   const { language } = usePrefs();
   const words = useWords();
-  const shown = (it: Of<"fact">): string => {
+  const shown = (it: Of<"fact">) => {
+    if (typeof it.value === "string" && TIMESTAMP.test(it.value)) return <When at={it.value} />;
     // Units stand last in names.
     if (typeof it.value === "number" && it.name.endsWith("_s"))
       return formatSpan(it.value, language);

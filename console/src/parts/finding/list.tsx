@@ -158,6 +158,10 @@ function matches(filter: FindingFilter, item: FindingItem): boolean {
   return (
     !filter.group &&
     !filter.q &&
+    !filter.until &&
+    same(filter.rule, item.rule) &&
+    same(filter.incident, item.incident) &&
+    (!filter.technique || (item.technique ?? "").startsWith(filter.technique)) &&
     same(filter.kind, item.kind) &&
     same(filter.category, item.category) &&
     same(filter.severity, item.severity) &&

@@ -1,7 +1,7 @@
 // The few kinds of fields that policies are made of.
-import { Alert, InputNumber, Select, Space, Switch } from "antd";
-import { createContext, type ReactNode, useContext, useId, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { Alert, InputNumber, Select, Switch } from "antd";
+import { createContext, type ReactNode, useContext, useId } from "react";
+import { SpanInput, type SpanProps } from "../../../parts/span-input";
 
 /** Whether the person may only look. */
 const Locked = createContext(false);
@@ -64,63 +64,11 @@ export function Amount({ label, about, value, min, max, onChange }: AmountProps)
   );
 }
 
-const UNITS = { s: 1, min: 60, h: 3_600, d: 86_400 } as const;
-type Unit = keyof typeof UNITS;
-const unitOf = (seconds: number): Unit =>
-  (["d", "h", "min"] as const).find((it) => seconds >= UNITS[it] && seconds % UNITS[it] === 0) ??
-  "s";
-
-interface SpanProps {
-  label: string;
-  seconds: number;
-  min: number;
-  max: number;
-  id?: string;
-  onChange: (seconds: number) => void;
-}
-
-/** A span in the unit that says it shortest; the person may choose another. */
-export function SpanInput({ label, seconds, min, max, id, onChange }: SpanProps) {
-  const { t } = useTranslation();
-  const locked = useLocked();
-  const [unit, setUnit] = useState<Unit>(unitOf(seconds));
-  const size = UNITS[unit];
-  return (
-    <Space.Compact>
-      <InputNumber
-        aria-label={label}
-        {...(id && { id })}
-        disabled={locked}
-        precision={0}
-        style={{ width: 80 }}
-        min={Math.ceil(min / size)}
-        max={Math.floor(max / size)}
-        value={seconds / size}
-        onChange={(it) => it !== null && onChange(it * size)}
-      />
-      <Select<Unit>
-        aria-label={t("policy.unit_of", { name: label })}
-        disabled={locked}
-        style={{ width: 78 }}
-        value={unit}
-        options={(Object.keys(UNITS) as Unit[])
-          .filter((it) => UNITS[it] <= max)
-          .map((it) => ({ value: it, label: t(`policy.unit.${it}`) }))}
-        onChange={(next) => {
-          const count = Math.max(1, Math.round(seconds / UNITS[next]));
-          setUnit(next);
-          onChange(Math.min(Math.max(count * UNITS[next], min), max));
-        }}
-      />
-    </Space.Compact>
-  );
-}
-
-export function Span({ about, ...props }: Omit<SpanProps, "id"> & { about?: string }) {
+export function Span({ about, ...props }: Omit<SpanProps, "id" | "disabled"> & { about?: string }) {
   const id = useId();
   return (
     <Line label={props.label} id={id} {...(about && { about })}>
-      <SpanInput {...props} id={id} />
+      <SpanInput {...props} id={id} disabled={useLocked()} />
     </Line>
   );
 }

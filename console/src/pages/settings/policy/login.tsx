@@ -1,9 +1,9 @@
 // When log-ins become alarms.
-import { Button, Input, InputNumber } from "antd";
-import { useState } from "react";
+import { InputNumber } from "antd";
 import { useTranslation } from "react-i18next";
 import type { Policy } from "../../../contract";
-import { Amount, Group, SpanInput, useLocked, Words } from "./fields";
+import { SpanInput } from "../../../parts/span-input";
+import { Amount, Group, useLocked, Words } from "./fields";
 
 type Login = Policy["login"];
 
@@ -43,6 +43,7 @@ export function LoginPolicy({ login, onChange }: Props) {
             <span className="muted">{t("policy.within")}</span>
             <SpanInput
               key={login[span]}
+              disabled={locked}
               label={t("policy.span_of", { name: t(`policy.${count}`) })}
               min={shortest}
               max={longest}
@@ -73,70 +74,6 @@ export function LoginPolicy({ login, onChange }: Props) {
           onChange={(it) => onChange({ common_addresses: it })}
         />
       </Group>
-      <Group title={t("policy.whitelist")} about={t("policy.whitelist_about")}>
-        <Whitelist entries={login.whitelist} onChange={(whitelist) => onChange({ whitelist })} />
-      </Group>
     </>
-  );
-}
-
-interface WhitelistProps {
-  entries: Login["whitelist"];
-  onChange: (entries: Login["whitelist"]) => void;
-}
-
-function Whitelist({ entries, onChange }: WhitelistProps) {
-  const { t } = useTranslation();
-  const locked = useLocked();
-  const [address, setAddress] = useState("");
-  const [user, setUser] = useState("");
-  const add = () => {
-    const entry = { address: address.trim() || null, user: user.trim() || null, host: null };
-    onChange([...entries, entry]);
-    setAddress("");
-    setUser("");
-  };
-  return (
-    <div className="whitelist">
-      {entries.length === 0 && <span className="muted">{t("policy.whitelist_none")}</span>}
-      <ul>
-        {entries.map((it) => (
-          <li key={`${it.address ?? ""} ${it.user ?? ""} ${it.host ?? ""}`}>
-            <span className="mono">{it.address ?? t("policy.any_address")}</span>
-            <span className="mono">{it.user ?? t("policy.any_user")}</span>
-            {!locked && (
-              <Button
-                size="small"
-                type="text"
-                onClick={() => onChange(entries.filter((other) => other !== it))}
-              >
-                {t("policy.remove")}
-              </Button>
-            )}
-          </li>
-        ))}
-      </ul>
-      {!locked && (
-        <div className="inline-form">
-          <Input
-            style={{ width: 200 }}
-            aria-label={t("login.address")}
-            placeholder={t("policy.address_hint")}
-            value={address}
-            onChange={(event) => setAddress(event.target.value)}
-          />
-          <Input
-            style={{ width: 140 }}
-            aria-label={t("login.user")}
-            placeholder={t("login.user")}
-            value={user}
-            onChange={(event) => setUser(event.target.value)}
-          />
-          <Button disabled={!address.trim() && !user.trim()} onClick={add}>
-            {t("policy.add")}
-          </Button>
-        </div>
-      )}
-    </div>
   );
 }

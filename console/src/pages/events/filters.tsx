@@ -1,0 +1,174 @@
+// Everything that narrows the list of events; all of it stands in the URL.
+import { useQuery } from "@tanstack/react-query";
+import { Button, Input } from "antd";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { read } from "../../api";
+import { Pick } from "../../parts/pick";
+import { useText } from "../../parts/text";
+import { TextFilter } from "../../parts/text-filter";
+import { type Edit, type EventsSearch, SEVERITIES, SPANS, STATUSES } from "../../search";
+import { Views } from "./views";
+
+interface Props {
+  search: EventsSearch;
+  set: (change: Edit<EventsSearch>) => void;
+}
+
+/** What is neither a filter nor taken away with them. */
+const KEPT = ["open", "kind"];
+const CLEAR: Edit<EventsSearch> = {
+  q: undefined,
+  status: undefined,
+  severity: undefined,
+  group: undefined,
+  span: undefined,
+  since: undefined,
+  until: undefined,
+  technique: undefined,
+  rule: undefined,
+  incident: undefined,
+  host: undefined,
+  category: undefined,
+};
+const TECHNIQUE = /^T[0-9]{4}(\.[0-9]{3})?$/;
+
+export const isNarrowed = (search: EventsSearch): boolean =>
+  Object.keys(search).some((it) => !KEPT.includes(it));
+
+export function Filters({ search, set }: Props) {
+  const { t } = useTranslation();
+  const say = useText();
+  const { data: groups } = useQuery(read.groups());
+  const { data: rules } = useQuery(read.rules());
+  const { data: host } = useQuery({
+    ...read.host(search.host ?? ""),
+    enabled: Boolean(search.host),
+  });
+  return (
+    <search className="filters">
+      <TextFilter label={t("events.text")} value={search.q} onSettle={(q) => set({ q })} />
+      <Pick
+        label={t("finding.status")}
+        value={search.status}
+        width={120}
+        choices={STATUSES.map((it) => ({ value: it, label: t(`status.${it}`) }))}
+        onPick={(status) => set({ status })}
+      />
+      <Pick
+        label={t("finding.severity")}
+        value={search.severity}
+        width={110}
+        choices={SEVERITIES.map((it) => ({ value: it, label: t(`severity.${it}`) }))}
+        onPick={(severity) => set({ severity })}
+      />
+      <Pick
+        label={t("servers.group")}
+        value={search.group}
+        width={120}
+        search
+        choices={(groups?.items ?? []).map((it) => ({ value: it.id, label: it.name }))}
+        onPick={(group) => set({ group })}
+      />
+      <Pick
+        label={t("events.rule")}
+        value={search.rule}
+        width={120}
+        search
+        choices={(rules?.items ?? []).map((it) => ({
+          value: it.id,
+          label: `${it.id} · ${say(it.title)}`,
+        }))}
+        onPick={(rule) => set({ rule })}
+      />
+      <TechniqueFilter value={search.technique} onSettle={(technique) => set({ technique })} />
+      <Pick
+        label={t("events.span")}
+        value={search.span}
+        width={110}
+        choices={SPANS.map((it) => ({ value: it, label: t(`span.${it}`) }))}
+        onPick={(span) => set({ span, since: undefined, until: undefined })}
+      />
+      <Range search={search} set={set} />
+      {search.host && (
+        <Button onClick={() => set({ host: undefined })}>
+          {t("events.only_host", { name: host?.name ?? search.host })} ×
+        </Button>
+      )}
+      {search.incident && (
+        <Button onClick={() => set({ incident: undefined })}>{t("events.only_incident")} ×</Button>
+      )}
+      {isNarrowed(search) && (
+        <Button type="link" onClick={() => set(CLEAR)}>
+          {t("part.clear")}
+        </Button>
+      )}
+      <Views search={search} onPick={(view) => set({ ...CLEAR, kind: undefined, ...view })} />
+    </search>
+  );
+}
+
+interface TechniqueProps {
+  value: string | undefined;
+  onSettle: (value: string | undefined) => void;
+}
+
+/** Only whole ids are asked for; sub-techniques come with their technique. */
+function TechniqueFilter({ value, onSettle }: TechniqueProps) {
+  const { t } = useTranslation();
+  const [typed, setTyped] = useState(value ?? "");
+  const good = typed === "" || TECHNIQUE.test(typed);
+  return (
+    <Input
+      key={value ?? ""}
+      allowClear
+      style={{ width: 130 }}
+      aria-label={t("finding.technique")}
+      placeholder={t("events.technique")}
+      status={good ? "" : "warning"}
+      defaultValue={value ?? ""}
+      onChange={(event) => {
+        const text = event.target.value.trim().toUpperCase();
+        setTyped(text);
+        if (text === "") onSettle(undefined);
+      }}
+      onPressEnter={() => good && onSettle(typed || undefined)}
+      onBlur={() => good && typed !== (value ?? "") && onSettle(typed || undefined)}
+    />
+  );
+}
+
+/** `2026-11-24T03:10` of the person's own clock. */
+function local(at: string | undefined): string {
+  if (!at) return "";
+  const date = new Date(at);
+  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
+const absolute = (text: string): string | undefined =>
+  text === "" ? undefined : new Date(text).toISOString();
+
+function Range({ search, set }: Props) {
+  const { t } = useTranslation();
+  const [open, setOpen] = useState(Boolean(search.since ?? search.until));
+  if (!open)
+    return (
+      <Button type="text" onClick={() => setOpen(true)}>
+        {t("events.range")}
+      </Button>
+    );
+  return (
+    <span className="range">
+      {(["since", "until"] as const).map((side) => (
+        <input
+          key={side}
+          type="datetime-local"
+          aria-label={t(`events.${side}`)}
+          title={t(`events.${side}`)}
+          value={local(search[side])}
+          onChange={(event) => set({ [side]: absolute(event.target.value), span: undefined })}
+        />
+      ))}
+    </span>
+  );
+}

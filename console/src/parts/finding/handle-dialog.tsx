@@ -1,0 +1,151 @@
+// The decision about findings: what can be done, how, and what will then happen.
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { Alert, Checkbox, Form, Input, Modal, Radio } from "antd";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { act, read } from "../../api";
+import type { HandleAction, HandleOptions, Outcome } from "../../contract";
+import { useProblemText } from "../problem";
+import { Loaded } from "../states";
+import { useText } from "../text";
+import type { Asked } from "./handle";
+import { ActionOptions } from "./handle-options";
+
+const ACTIONS = [
+  "mark_handled",
+  "ignore",
+  "isolate_and_kill",
+  "block_ip",
+  "login_whitelist",
+  "alarm_whitelist",
+] as const satisfies HandleAction[];
+/** What may be offered for a rule that this server does not know. */
+const ALWAYS: HandleAction[] = ["mark_handled", "ignore"];
+const REMARK_MAX = 1_000;
+
+interface Props {
+  findings: Asked;
+  onClose: () => void;
+  onDone: (items: Outcome[], action: HandleAction) => void;
+}
+
+export function HandleDialog({ findings, onClose, onDone }: Props) {
+  const { t } = useTranslation();
+  const text = useText();
+  const say = useProblemText();
+  const [action, setAction] = useState<HandleAction>("mark_handled");
+  const [options, setOptions] = useState<HandleOptions>({});
+  const [remark, setRemark] = useState("");
+  const ids = findings.map((it) => it.id);
+  const { confirm = false, ...planned } = options;
+  const plan = useQuery({
+    ...read.plan(ids, action, planned),
+    placeholderData: (before, query) => (query?.queryKey[2] === action ? before : undefined),
+  });
+  const handle = useMutation({
+    mutationFn: () => act.handle(ids, action, remark.trim(), options),
+    onSuccess: ({ items }) => onDone(items, action),
+  });
+  const actions = useActions(findings);
+  const needsRemark = action === "mark_handled";
+  const warned = action === "alarm_whitelist" && (plan.data?.warnings.length ?? 0) > 0;
+  const ready =
+    plan.isSuccess &&
+    !plan.isPlaceholderData &&
+    (!needsRemark || remark.trim() !== "") &&
+    (!warned || confirm);
+  const first = findings[0];
+
+  return (
+    <Modal
+      open
+      width={620}
+      title={t("handle.title", { count: findings.length })}
+      okText={t(`handle.do.${action}`)}
+      cancelText={t("part.cancel")}
+      okButtonProps={{
+        disabled: !ready,
+        loading: handle.isPending,
+        danger: action === "isolate_and_kill",
+      }}
+      onOk={() => handle.mutate()}
+      onCancel={onClose}
+    >
+      {first && findings.length === 1 && <p className="handle-what">{text(first.sentence)}</p>}
+      <Radio.Group
+        className="handle-actions"
+        value={action}
+        onChange={(event) => {
+          setAction(event.target.value as HandleAction);
+          setOptions({});
+        }}
+      >
+        {actions.map((it) => (
+          <Radio key={it} value={it}>
+            <span>{t(`handle.action.${it}`)}</span>
+            <span className="muted">{t(`handle.about.${it}`)}</span>
+          </Radio>
+        ))}
+      </Radio.Group>
+      <ActionOptions
+        key={action}
+        action={action}
+        findings={findings}
+        options={options}
+        onChange={(change) => setOptions((it) => ({ ...it, confirm: false, ...change }))}
+      />
+      <Form layout="vertical">
+        <Form.Item
+          label={needsRemark ? t("handle.remark") : t("handle.remark_optional")}
+          htmlFor="handle-remark"
+        >
+          <Input.TextArea
+            id="handle-remark"
+            rows={2}
+            maxLength={REMARK_MAX}
+            value={remark}
+            placeholder={t("handle.remark_hint")}
+            onChange={(event) => setRemark(event.target.value)}
+          />
+        </Form.Item>
+      </Form>
+      <section className="plan" aria-label={t("handle.plan")} aria-live="polite">
+        <h3>{t("handle.plan")}</h3>
+        <Loaded query={plan} lines={2}>
+          {(it) => (
+            <>
+              <p>{text(it.summary)}</p>
+              {it.effects.length > 0 && (
+                <ul>
+                  {it.effects.map((effect) => (
+                    <li key={effect.en}>{text(effect)}</li>
+                  ))}
+                </ul>
+              )}
+              {it.warnings.map((warning) => (
+                <Alert key={warning.en} type="warning" showIcon title={text(warning)} />
+              ))}
+            </>
+          )}
+        </Loaded>
+        {warned && (
+          <Checkbox
+            checked={confirm}
+            onChange={(event) => setOptions((it) => ({ ...it, confirm: event.target.checked }))}
+          >
+            {t("whitelist.confirm")}
+          </Checkbox>
+        )}
+      </section>
+      {handle.error && <Alert type="error" showIcon title={say(handle.error)} />}
+    </Modal>
+  );
+}
+
+/** Only what every one of them allows. */
+function useActions(findings: Asked): HandleAction[] {
+  const { data: rules } = useQuery(read.rules());
+  const may = (rule: string): HandleAction[] =>
+    rules?.items.find(({ id }) => id === rule)?.actions ?? ALWAYS;
+  return ACTIONS.filter((it) => findings.every(({ rule }) => may(rule).includes(it)));
+}

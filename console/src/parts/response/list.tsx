@@ -1,0 +1,37 @@
+// What agents were asked to do about an alarm, or did by themselves, step by step.
+import { useTranslation } from "react-i18next";
+import type { AgentResponse } from "../../contract";
+import { useText } from "../text";
+import { When } from "../when";
+
+export function ResponseList({ responses }: { responses: AgentResponse[] }) {
+  const { t } = useTranslation();
+  const say = useText();
+  return (
+    <ol className="responses">
+      {responses.map((it) => (
+        <li key={it.id}>
+          <div className="responses-head">
+            <b>{t(`respond.action.${it.action}`)}</b>
+            <span className="state-mark" data-state={it.state}>
+              {t(`respond.state.${it.state}`)}
+            </span>
+            <span className="muted">
+              {it.by || t("respond.by_itself")} · <When at={it.finished_at ?? it.created_at} />
+            </span>
+          </div>
+          {it.subject && <span className="mono">{it.subject}</span>}
+          {it.reason && <span className="muted">{it.reason}</span>}
+          <ul>
+            {it.steps.map((step) => (
+              <li key={step.sentence.en} data-done={step.done}>
+                {say(step.sentence)}
+                {step.reason && <span className="muted"> · {step.reason}</span>}
+              </li>
+            ))}
+          </ul>
+        </li>
+      ))}
+    </ol>
+  );
+}
