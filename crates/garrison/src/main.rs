@@ -3,6 +3,7 @@
 mod agent;
 mod bench;
 mod control;
+mod ctl;
 mod notice;
 mod process;
 mod report;
@@ -33,6 +34,8 @@ enum Command {
     /// Make enrolment tokens.
     #[command(subcommand)]
     Token(token::Args),
+    /// Look at alarms and answer them, over the server's API.
+    Ctl(ctl::Args),
     /// Measure this build on this machine.
     #[command(subcommand)]
     Bench(bench::Args),
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Server(args) => server::run(args),
         Command::Agent(args) => agent::run(args),
         Command::Token(args) => token::run(args),
+        Command::Ctl(args) => ctl::run(args),
         Command::Bench(args) => bench::run(&args),
     };
     outcome.unwrap_or_else(|error| {

@@ -43,7 +43,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// A number with `s`, `m`, `h` or `d` behind it.
-fn span(text: &str) -> anyhow::Result<Duration> {
+pub(crate) fn span(text: &str) -> anyhow::Result<Duration> {
     let unit = text.chars().last().context("a span is a number and s, m, h or d")?;
     let factor = match unit {
         's' => 1,

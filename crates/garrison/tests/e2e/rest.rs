@@ -26,6 +26,10 @@ impl Client {
         Self { address: url.trim_start_matches("http://").to_owned(), cookie: None }
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     pub(crate) fn get(&mut self, path: &str) -> Answer {
         self.send("GET", path, None)
     }

@@ -100,6 +100,55 @@ fn puts_this_host_on_the_console() {
     assert!(up.stop() < Duration::from_secs(20));
 }
 
+/// `garrison ctl` with a token: its exit code, and what it says on both outputs.
+fn ctl(url: &str, token: &Path, words: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(GARRISON);
+    command.arg("ctl").args(words).args(["--server", url, "--token-file"]).arg(token);
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn a_terminal_does_what_the_console_does() {
+    let data = tempfile::tempdir().unwrap();
+    let up = Up::start(Command::new(GARRISON), data.path());
+    let mut client = up.sign_in();
+    let host = client.wait("/api/v1/hosts", SCAN_TIMEOUT, |it| {
+        let host = it["items"].get(0)?;
+        (host["connection"] == "online").then(|| host["id"].as_str().unwrap().to_owned())
+    });
+    let mut token = |permissions: &[&str]| {
+        let ask = serde_json::json!({ "name": "ctl", "permissions": permissions, "ttl_s": 3600 });
+        let made = client.send("POST", "/api/v1/api-tokens", Some(ask));
+        let file = data.path().join(format!("token-{}", permissions.len()));
+        std::fs::write(&file, made.body["token"].as_str().unwrap()).unwrap();
+        file
+    };
+    let (reads, acts) = (token(&["read"]), token(&["read", "handle"]));
+    let url = client.url();
+    let (code, said) = ctl(&url, &reads, &["hosts", "list"]);
+    assert!(code == Some(0) && said.contains(&host), "{code:?} {said}");
+    let (code, said) = ctl(&url, &reads, &["alarms", "list", "--kind", "any", "--format", "json"]);
+    let answer: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert!(code == Some(0) && answer["items"].is_array(), "{code:?} {said}");
+    let add = ["whitelist", "add", "--rule", "GAR-LOG-001", "--field", "source"];
+    let add = [add.as_slice(), &["--value", "192.0.2.77", "--remark", "scanner"]].concat();
+    let (code, said) = ctl(&url, &reads, &add);
+    assert!(code == Some(2) && said.contains("`handle`"), "{code:?} {said}");
+    let (code, said) = ctl(&url, &acts, &add);
+    assert!(code == Some(0) && said.contains("192.0.2.77"), "{code:?} {said}");
+    let entry = said.lines().last().unwrap().split(' ').next().unwrap().to_owned();
+    let (code, said) = ctl(&url, &acts, &["whitelist", "remove", &entry]);
+    assert_eq!(code, Some(0), "{said}");
+    let own = ["blocked", "add", "127.0.0.1", "--host", &host];
+    let (code, said) = ctl(&url, &acts, &own);
+    assert!(code == Some(2) && said.contains("addresses.0"), "{code:?} {said}");
+    let (code, said) = ctl(&url, &acts, &["alarms", "show", "finding_0688wx3f2k9q4"]);
+    assert!(code == Some(2) && said.contains("no such finding"), "{code:?} {said}");
+    up.stop();
+}
+
 #[test]
 fn starting_twice_says_so() {
     let data = tempfile::tempdir().unwrap();
