@@ -80,6 +80,9 @@ test("a real attack arrives live, is handled, counted and undone", async () => {
   await expect.poll(intrusions).toBeGreaterThan(before);
   const during = await intrusions();
   await page.screenshot({ path: "shots/dashboard.png" });
+  // The README's picture, docs/images/dashboard.png, is a copy of this one.
+  await page.mouse.move(0, 0);
+  await page.screenshot({ path: "shots/readme.png" });
 
   await row.getByRole("button", { name: "Handle" }).click();
   const dialog = page.getByRole("dialog");
@@ -110,6 +113,11 @@ test("every page, in both languages", async () => {
     ["asset-rows", "/assets/port?view=rows"],
     ["changes", "/changes"],
     ["events", "/events"],
+    ...["isolated", "blocked", "whitelist", "history"].map((it): [string, string] => [
+      `response-${it}`,
+      `/response/${it}`,
+    ]),
+    ["detections", "/detections"],
     ...["enrolment", "policy", "users", "tokens", "retention", "audit"].map(
       (it): [string, string] => [`settings-${it}`, `/settings/${it}`],
     ),

@@ -61,6 +61,10 @@ const WORDS: [group: string, words: string[], at: (catalogue: typeof en) => obje
   [
     "fact",
     [
+      // Parameters of findings, which whitelists name; those in capitals are fields.
+      ...found(RULES, /^params: \[([^\]]*)\]/gm)
+        .flatMap((it) => it.split(/, */))
+        .filter((it) => /^[a-z]/.test(it)),
       ...found(RUST, /Evidence::Fact \{\s*name: "([^"]+)"/g),
       ...found(RUST, /\bfact\("([^"]+)"/g),
       ...found(RUST, /\("(rule_[a-z]+)", &origin\./g),

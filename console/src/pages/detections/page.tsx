@@ -171,7 +171,7 @@ function useColumns(): Column<Detection>[] {
       id: "hits",
       title: t("detection.hits"),
       about: t("detection.hits_about"),
-      width: 100,
+      width: 132,
       end: true,
       sortable: true,
       render: (it) => <RuleHits detection={it} />,
@@ -180,7 +180,7 @@ function useColumns(): Column<Detection>[] {
       id: "false_alarms",
       title: t("detection.false_alarms"),
       about: t("detection.false_alarms_about"),
-      width: 120,
+      width: 124,
       end: true,
       sortable: true,
       render: (it) =>

@@ -83,7 +83,7 @@ function useColumns(list: "alarm" | "login"): Column<Whitelisted>[] {
   const { data: rules } = useQuery(read.rules());
   const ruleName = (id: string) => {
     const rule = rules?.items.find((it) => it.id === id);
-    return rule ? `${say(rule.title)} · ${id}` : id;
+    return rule ? say(rule.title) : id;
   };
   const mono = (text: string) => (
     <span className="cut mono" title={text}>
@@ -96,7 +96,7 @@ function useColumns(list: "alarm" | "login"): Column<Whitelisted>[] {
           {
             id: "rule",
             title: t("finding.rule"),
-            width: 260,
+            width: 190,
             render: (it) => {
               const text = it.rule ? ruleName(it.rule) : t("whitelist.every_rule");
               return (
@@ -138,7 +138,7 @@ function useColumns(list: "alarm" | "login"): Column<Whitelisted>[] {
           {
             id: "expires",
             title: t("whitelist.expires"),
-            width: 160,
+            width: 150,
             render: (it) => (it.expires_at ? <Moment at={it.expires_at} /> : t("whitelist.never")),
           },
         ]
@@ -163,11 +163,11 @@ function useColumns(list: "alarm" | "login"): Column<Whitelisted>[] {
         ];
   return [
     ...own,
-    { id: "owner", title: t("whitelist.owner"), width: 110, render: (it) => it.owner || "—" },
+    { id: "owner", title: t("whitelist.owner"), width: 90, render: (it) => it.owner || "—" },
     {
       id: "remark",
       title: t("handle.remark"),
-      width: 170,
+      width: 140,
       render: (it) => (
         <span className="cut" title={it.remark}>
           {it.remark || "—"}
@@ -183,7 +183,7 @@ function useColumns(list: "alarm" | "login"): Column<Whitelisted>[] {
         <StateMark state={it.state} name={t(`whitelist.state.${it.state}`)} pending={null} />
       ),
     },
-    { id: "act", title: t("finding.action"), width: 100, render: (it) => <EntryAction it={it} /> },
+    { id: "act", title: t("finding.action"), width: 108, render: (it) => <EntryAction it={it} /> },
   ];
 }
 
