@@ -3,6 +3,7 @@
 
 mod fleet;
 mod pages;
+mod responses;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -95,6 +96,8 @@ pub async fn run(
     }
     progress("handling some of them");
     fleet.handle_some(&store).await?;
+    progress("sending responses");
+    responses::fill(&store, &ids).await?;
     progress("asking for every page");
     let pages = pages::measure(&store, &ids).await?;
     Ok(Report {

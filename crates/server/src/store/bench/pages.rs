@@ -1,6 +1,6 @@
 //! Every query behind a console page, asked many times with changing values.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use model::finding::{FindingKind, Severity, Status};
 use model::id::HostId;
@@ -11,9 +11,9 @@ use super::super::{
     Order, PageAsk, Protection, Result, Store, SummaryOrder,
 };
 use super::fleet::{Fleet, end};
-use super::{PageTime, cpu, pick};
+use super::{PageTime, pick};
 
-const ROUNDS: u64 = 200;
+pub(super) const ROUNDS: u64 = 200;
 
 /// `$query` answers how many rows the page held.
 macro_rules! page {
@@ -21,19 +21,22 @@ macro_rules! page {
         let mut times = Vec::new();
         let mut used = Vec::new();
         let mut rows = 0;
-        for $round in 0..ROUNDS {
-            let (began, before) = (Instant::now(), cpu());
+        for $round in 0..$crate::store::bench::pages::ROUNDS {
+            let (began, before) = (std::time::Instant::now(), $crate::store::bench::cpu());
             rows = $query;
-            used.push(cpu().saturating_sub(before));
+            used.push($crate::store::bench::cpu().saturating_sub(before));
             times.push(began.elapsed());
         }
+        let percentile = $crate::store::bench::pages::percentile;
         let (p50, p99) = (percentile(&mut times, 50), percentile(&mut times, 99));
         let cpu_p99 = percentile(&mut used, 99);
         $out.push(PageTime { name: $name, p50, p99, cpu_p99, rows });
     }};
 }
 
-fn percentile(times: &mut [Duration], percent: usize) -> Duration {
+pub(super) use page;
+
+pub(super) fn percentile(times: &mut [Duration], percent: usize) -> Duration {
     times.sort_unstable();
     let place = (times.len() * percent).div_ceil(100).saturating_sub(1);
     times.get(place).copied().unwrap_or_default()
@@ -47,6 +50,7 @@ pub(super) async fn measure(store: &dyn Store, ids: &[HostId]) -> Result<Vec<Pag
     events(store, ids, &mut out).await?;
     filtered_events(store, ids, &mut out).await?;
     assets(store, ids, &mut out).await?;
+    super::responses::measure(store, ids, &mut out).await?;
     page!(out, "audit log", |_round| {
         store.audit_log(AuditFilter::default(), PageAsk::default()).await?.items.len()
     });
