@@ -308,7 +308,8 @@ fn parse<T: serde::de::DeserializeOwned>(
     text: Option<&str>,
 ) -> Result<T, ContentError> {
     let text = text.ok_or_else(|| ContentError::Missing { file: file.to_owned() })?;
-    serde_saphyr::from_str(text)
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_str_with_options(text, options)
         .map_err(|error| ContentError::Syntax { file: file.to_owned(), reason: error.to_string() })
 }
 

@@ -13,10 +13,10 @@ use model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::content::{Catalogue, Maturity, Rule};
-use crate::event::{Event, Field};
+use crate::event::{Category, Event, Field};
 use crate::sigma::column::{Column, View};
 use crate::sigma::correlation::{Correlation, Memory};
-use crate::sigma::expression::{TestId, Tests};
+use crate::sigma::expression::{TestId, Tests, searched};
 use crate::sigma::rule::Query;
 pub use crate::sigma::user::{PLACEHOLDERS_FILE, Refusal, UserRule};
 use crate::text;
@@ -73,6 +73,14 @@ pub struct Losses {
     pub correlation_entries: u64,
 }
 
+/// How good the index is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexFacts {
+    pub bytes: usize,
+    /// Ids of the rules that have nothing to be found by.
+    pub always: Vec<(Category, Vec<String>)>,
+}
+
 /// All rules about events, ready to be asked.
 #[derive(Debug)]
 pub struct Engine {
@@ -97,6 +105,9 @@ struct Loaded {
     alarms: bool,
     disabled: bool,
     embedded: bool,
+    /// The fields of its parameters and of its subject, found once.
+    params: Vec<(String, Field)>,
+    places: Vec<(String, Field)>,
 }
 
 #[derive(Debug)]
@@ -142,11 +153,20 @@ impl Engine {
         found
     }
 
-    /// [`Self::evaluate`] for detections without the index: what it is measured and tested by.
-    pub fn evaluate_plainly(&self, event: &Event) -> Vec<Arc<Rule>> {
+    /// The detections that hold, without what correlations and alarms add.
+    pub fn holding(&mut self, event: &Event) -> Vec<Arc<Rule>> {
+        let mut held = Vec::new();
+        self.index.hold(event, &self.tests, &self.rules, &mut held);
+        let rules = held.iter().filter_map(|it| self.rules.get(*it));
+        rules.filter(|it| it.alarms).map(|it| Arc::clone(&it.rule)).collect()
+    }
+
+    /// [`Self::holding`] without the index: what that is tested and measured by.
+    pub fn holding_plainly(&self, event: &Event) -> Vec<Arc<Rule>> {
         let holds = |it: &&Loaded| {
             let query = it.query.as_ref();
-            !it.disabled
+            it.alarms
+                && !it.disabled
                 && query.is_some_and(|query| {
                     query.categories.contains(&event.category)
                         && query.expr.holds(&mut |id| self.tests.holds(id, event))
@@ -164,7 +184,7 @@ impl Engine {
             let mut proof = Vec::new();
             query.expr.proof(&mut |id| self.tests.holds(id, event), &mut proof);
             let matched = proof.iter().filter_map(|it| matched(&self.tests, *it, event));
-            found.push(detection(&it.rule, event, matched.take(MATCHED_MAX).collect(), None));
+            found.push(detection(it, event, matched.take(MATCHED_MAX).collect(), None));
         }
         for joined in &mut self.correlations {
             let Some(it) = self.rules.get(joined.rule).filter(|it| !it.disabled) else { continue };
@@ -187,7 +207,7 @@ impl Engine {
                     .map(|(column, name)| quote(column.name(), column.view(event), name.clone()))
                     .collect();
                 quoted.truncate(MATCHED_MAX);
-                found.push(detection(&it.rule, event, quoted, Some(met.count)));
+                found.push(detection(it, event, quoted, Some(met.count)));
             }
         }
         found
@@ -224,6 +244,19 @@ impl Engine {
 
     pub fn losses(&self) -> Losses {
         self.losses
+    }
+
+    /// What the index comes to: its bytes, and the rules asked about every event of a category.
+    pub fn index(&self) -> IndexFacts {
+        let id = |it: usize| self.rules.get(it).map(|it| it.rule.id.clone());
+        let of = |category: &Category| {
+            let rules: Vec<_> = self.index.always(*category).filter_map(id).collect();
+            (*category, rules)
+        };
+        IndexFacts {
+            bytes: self.index.bytes(),
+            always: Category::ALL.iter().map(of).filter(|(_, it)| !it.is_empty()).collect(),
+        }
     }
 }
 
@@ -263,24 +296,39 @@ impl Detection {
     }
 }
 
+/// A value of an event in JSON.
+pub fn json(value: &crate::event::Value) -> serde_json::Value {
+    View::of(value).quoted()
+}
+
+/// What the event has under the names that auditd rules use.
+pub fn audit_names(event: &Event) -> Vec<(String, serde_json::Value)> {
+    let names = crate::sigma::column::audit_names();
+    let seen = names.map(|(name, column)| (name.to_owned(), column.view(event)));
+    seen.filter(|(_, view)| !view.is_absent()).map(|(name, it)| (name, it.quoted())).collect()
+}
+
 fn detection(
-    rule: &Arc<Rule>,
+    loaded: &Loaded,
     event: &Event,
     matched: Vec<Matched>,
     count: Option<usize>,
 ) -> Detection {
-    let value = |name: &str| match name.parse::<Field>() {
-        Ok(Field::EventCount) => count.map_or(serde_json::Value::Null, Into::into),
-        Ok(field) => quoted(event.get(field).map_or(View::Absent, View::of)),
-        Err(_) => serde_json::Value::Null,
+    let rule = &loaded.rule;
+    let value = |(name, field): &(String, Field)| {
+        let value = match field {
+            Field::EventCount => count.map_or(serde_json::Value::Null, Into::into),
+            field => quoted(event.get(*field).map_or(View::Absent, View::of)),
+        };
+        (name.clone(), value)
     };
-    let params: Row = rule.params.iter().map(|it| (it.clone(), value(it))).collect();
+    let params: Row = loaded.params.iter().map(value).collect();
     let subject = if rule.subject.is_empty() {
         // Only correlations of users have none: what their groups are named by is one.
         let values = matched.iter().map(|it| text::render("{it}", &named("it", &it.value)));
         values.collect::<Vec<_>>().join("|")
     } else {
-        let places: Row = text::names(&rule.subject).map(|it| (it.to_owned(), value(it))).collect();
+        let places: Row = loaded.places.iter().map(value).collect();
         text::render(&rule.subject, &places)
     };
     Detection {
@@ -304,7 +352,7 @@ fn matched(tests: &Tests, id: TestId, event: &Event) -> Option<Matched> {
     let test = tests.get(id)?;
     let (name, view) = match test.column {
         // The first field that the keyword stands in.
-        Column::Anywhere => event.fields().find_map(|(field, value)| {
+        Column::Anywhere => searched(event).find_map(|(field, value)| {
             let column = Column::Field(field);
             let here = crate::sigma::expression::Test { column, ..test.clone() };
             here.holds(event).then(|| (column.name(), View::of(value)))

@@ -11,6 +11,7 @@ mod block;
 mod host;
 mod idle;
 mod login;
+mod rules;
 mod spool;
 mod store;
 mod up;
@@ -44,6 +45,8 @@ pub(crate) enum Args {
     },
     /// From the deciding log line to the packet filter, and ten thousand addresses at once.
     Block,
+    /// Events a second that all rules are asked about, beside another engine.
+    Rules(rules::Args),
     /// What the agent's spool makes durable, and how soon it is back after a crash.
     Spool,
 }
@@ -56,6 +59,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Args::Login { lines, seed } => login::run(*lines, *seed)?,
         Args::Store { hosts, alarms } => store::run(*hosts, *alarms)?,
         Args::Block => block::run()?,
+        Args::Rules(args) => rules::run(args)?,
         Args::Spool => spool::run()?,
     };
     Ok(if print(&bars) { ExitCode::SUCCESS } else { ExitCode::from(crate::EXIT_FINDINGS) })

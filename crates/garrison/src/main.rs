@@ -2,6 +2,7 @@
 
 mod agent;
 mod bench;
+mod content;
 mod control;
 mod ctl;
 mod notice;

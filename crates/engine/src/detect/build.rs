@@ -4,12 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::content::{Catalogue, Item, Maturity, Rule};
+use crate::event::Field;
 use crate::sigma::correlation::{Correlation, Memory};
 use crate::sigma::expression::{Expr, Tests};
 use crate::sigma::modifier::{Context, Placeholders};
 use crate::sigma::rule::{self, Query};
 use crate::sigma::user::{self, Draft, PLACEHOLDERS_FILE, Refusal, UserRule, What};
 use crate::sigma::{Fault, Node};
+use crate::text;
 
 use super::{BuildError, Engine, Joined, Loaded, Losses, Names, index::Index};
 
@@ -63,7 +65,10 @@ impl Builder {
     fn push(&mut self, rule: Arc<Rule>, query: Option<Query>, alarms: bool) -> usize {
         let disabled = rule.maturity == Maturity::Deprecated;
         let embedded = rule.attribution.is_none();
-        self.rules.push(Loaded { rule, query, alarms, disabled, embedded });
+        let found = |it: &str| it.parse().ok().map(|field: Field| (it.to_owned(), field));
+        let params = rule.params.iter().filter_map(|it| found(it)).collect();
+        let places = text::names(&rule.subject).filter_map(found).collect();
+        self.rules.push(Loaded { rule, query, alarms, disabled, embedded, params, places });
         self.rules.len() - 1
     }
 

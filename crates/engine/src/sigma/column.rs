@@ -17,6 +17,8 @@ pub(crate) enum Column {
     AuditType,
     /// `SYSCALL` or `syscall`: the call that one event stands for.
     AuditCall,
+    /// `nametype` of a PATH record: whether the call made or removed the name.
+    AuditNameType,
     /// When the event happened; only parts of it can be asked for.
     Time,
     /// Every text of the event: a keyword stands in no field of its own.
@@ -38,6 +40,17 @@ const AUDIT: &[(&str, Field)] = &[
     ("tty", Field::Terminal),
 ];
 
+/// The names of [`AUDIT`] and those made from the kind of event.
+pub(crate) fn audit_names() -> impl Iterator<Item = (&'static str, Column)> {
+    let made = [
+        ("type", Column::AuditType),
+        ("syscall", Column::AuditCall),
+        ("SYSCALL", Column::AuditCall),
+        ("nametype", Column::AuditNameType),
+    ];
+    AUDIT.iter().map(|(name, field)| (*name, Column::Field(*field))).chain(made)
+}
+
 /// Names of Sigma's Linux rules that the taxonomy spells otherwise.
 const OTHER_NAMES: &[(&str, Field)] = &[
     ("sha256", Field::ImageHash),
@@ -53,13 +66,8 @@ impl Column {
     /// What `name` means in a rule; `audit`: the rule is written for auditd.
     pub(crate) fn named(name: &str, audit: bool) -> Option<Self> {
         if audit {
-            if let Some((_, field)) = AUDIT.iter().find(|(it, _)| *it == name) {
-                return Some(Self::Field(*field));
-            }
-            match name {
-                "type" => return Some(Self::AuditType),
-                "SYSCALL" | "syscall" => return Some(Self::AuditCall),
-                _ => {}
+            if let Some((_, column)) = audit_names().find(|(it, _)| *it == name) {
+                return Some(column);
             }
             let place = name.strip_prefix('a').and_then(|it| it.parse::<usize>().ok());
             if let Some(place) = place.filter(|it| *it < ARGUMENT_PLACES_MAX) {
@@ -79,6 +87,7 @@ impl Column {
             Self::Argument(place) => format!("a{place}").into(),
             Self::AuditType => "type".into(),
             Self::AuditCall => "syscall".into(),
+            Self::AuditNameType => "nametype".into(),
             Self::Time => "EventTime".into(),
             Self::Anywhere => "*".into(),
         }
@@ -88,7 +97,7 @@ impl Column {
         match self {
             Self::Field(field) => field.form(),
             Self::Argument(_) | Self::Time => Form::Text,
-            Self::AuditType | Self::AuditCall | Self::Anywhere => Form::List,
+            Self::AuditType | Self::AuditCall | Self::AuditNameType | Self::Anywhere => Form::List,
         }
     }
 
@@ -104,6 +113,7 @@ impl Column {
             },
             Self::AuditType => View::Words(records(event.category)),
             Self::AuditCall => call(event),
+            Self::AuditNameType => name_type(event),
             Self::Time => View::Time(event.at),
             Self::Anywhere => View::Absent,
         }
@@ -175,6 +185,18 @@ fn records(category: Category) -> &'static [&'static str] {
         | Category::ProcessRename => &["SYSCALL", "PROCTITLE"],
         Category::DnsQuery | Category::State => &[],
     }
+}
+
+/// What auditd says of the names in the PATH records of a file event.
+fn name_type(event: &Event) -> View<'_> {
+    let words: &'static [&'static str] = match event.text(Field::FileOperation) {
+        Some("create" | "link" | "symlink") => &["CREATE"],
+        Some("rename") => &["CREATE", "DELETE"],
+        Some("delete") => &["DELETE"],
+        Some(_) => &["NORMAL"],
+        None => return View::Absent,
+    };
+    View::Words(words)
 }
 
 /// The system calls that an event of this kind stands for.

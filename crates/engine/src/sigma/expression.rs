@@ -8,7 +8,7 @@ use regex::Regex;
 
 use super::column::{Column, View};
 use super::pattern::{Pattern, fold};
-use crate::event::Event;
+use crate::event::{Event, Field, Value};
 
 /// Place of a test among all tests of an engine.
 pub(crate) type TestId = usize;
@@ -29,6 +29,36 @@ impl Expr {
             Self::All(parts) => parts.iter().all(|it| it.holds(ask)),
             Self::Any(parts) => parts.iter().any(|it| it.holds(ask)),
             Self::Not(inner) => !inner.holds(ask),
+        }
+    }
+
+    /// What it comes to where `known` already says how some tests end; `None`: it depends.
+    pub(crate) fn settled(&self, known: &impl Fn(TestId) -> Option<bool>) -> Option<bool> {
+        let joined = |parts: &[Self], decides: bool| {
+            let mut open = false;
+            for part in parts {
+                match part.settled(known) {
+                    Some(it) if it == decides => return Some(decides),
+                    Some(_) => {}
+                    None => open = true,
+                }
+            }
+            (!open).then_some(!decides)
+        };
+        match self {
+            Self::Test(id) => known(*id),
+            Self::All(parts) => joined(parts, false),
+            Self::Any(parts) => joined(parts, true),
+            Self::Not(inner) => inner.settled(known).map(|it| !it),
+        }
+    }
+
+    /// Every test in it.
+    pub(crate) fn tests(&self, out: &mut Vec<TestId>) {
+        match self {
+            Self::Test(id) => out.push(*id),
+            Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|it| it.tests(out)),
+            Self::Not(inner) => inner.tests(out),
         }
     }
 
@@ -209,11 +239,44 @@ fn bits(address: IpAddr) -> u128 {
     }
 }
 
+/// Where keywords are looked for: in what the process that acts is, does and does it to. Its
+/// ancestors are left out, or a keyword in one command would be found in all that it starts.
+const SEARCHED: &[Field] = &[
+    Field::Image,
+    Field::CommandLine,
+    Field::CurrentDirectory,
+    Field::ProcessName,
+    Field::User,
+    Field::ScriptPath,
+    Field::LoaderVariables,
+    Field::DestinationIp,
+    Field::QueryName,
+    Field::TargetFilename,
+    Field::SourceFilename,
+    Field::ContentDiff,
+    Field::TargetImage,
+    Field::ObjectName,
+    Field::MountSource,
+    Field::MountTarget,
+    Field::NewName,
+    Field::StateSubject,
+    Field::StateDetail,
+];
+
+/// The texts of the event in which keywords are looked for.
+pub(crate) fn searched(event: &Event) -> impl Iterator<Item = (Field, &Value)> {
+    SEARCHED.iter().filter_map(|field| Some((*field, event.get(*field)?)))
+}
+
+pub(crate) fn is_searched(field: Field) -> bool {
+    SEARCHED.contains(&field)
+}
+
 impl Test {
     /// Asks the event, without any help of an index.
     pub(crate) fn holds(&self, event: &Event) -> bool {
         if self.column == Column::Anywhere {
-            return event.fields().any(|(_, value)| self.judge_view(View::of(value), event));
+            return searched(event).any(|(_, value)| self.judge_view(View::of(value), event));
         }
         self.judge_view(self.column.view(event), event)
     }
@@ -282,6 +345,10 @@ impl Tests {
 
     pub(crate) fn get(&self, id: TestId) -> Option<&Test> {
         self.all.get(id)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
     }
 
     pub(crate) fn holds(&self, id: TestId, event: &Event) -> bool {

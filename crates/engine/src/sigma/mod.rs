@@ -12,6 +12,8 @@ pub(crate) mod expression;
 pub(crate) mod modifier;
 pub mod pattern;
 pub(crate) mod rule;
+#[cfg(test)]
+mod tests;
 pub mod user;
 pub mod yaml;
 

@@ -142,6 +142,18 @@ impl Pattern {
             self.shape.matches(&fold(text))
         }
     }
+
+    /// The longest text that every match contains, folded; `None`: there is none.
+    pub(crate) fn literal(&self) -> Option<Vec<u8>> {
+        let longest = match &self.shape {
+            Shape::Exact(it) | Shape::Prefix(it) | Shape::Suffix(it) | Shape::Contains(it) => it,
+            Shape::Everything => return None,
+            Shape::Segments(segments) => {
+                segments.iter().flatten().flatten().max_by_key(|it| it.len())?
+            }
+        };
+        (!longest.is_empty()).then(|| fold_bytes(longest))
+    }
 }
 
 impl Shape {

@@ -77,7 +77,8 @@ impl Node {
         if text.len() > RULE_BYTES_MAX {
             return Err(Fault::new(1, format!("a rule has at most {RULE_BYTES_MAX} bytes")));
         }
-        serde_saphyr::from_str(text).map_err(|error| fault(&error))
+        let options = serde_saphyr::options! { strict_booleans: true };
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| fault(&error))
     }
 
     fn shift(&mut self, lines: u64) {

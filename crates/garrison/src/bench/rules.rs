@@ -1,0 +1,111 @@
+//! How many events a second all rules are asked about, beside another engine for Sigma.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use engine::content::Catalogue;
+use engine::detect::{Engine, UserRule};
+use engine::event::Event;
+
+use super::{Bar, say};
+
+mod generate;
+mod peer;
+
+const EVENTS: usize = 100_000;
+/// The share of the peer's speed that is promised.
+const RATIO_MIN: f64 = 5.0;
+const EVENTS_PER_S_MIN: f64 = 300_000.0;
+/// Rounds over all events; the best one counts, as others use the machine too.
+const ROUNDS: usize = 5;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A folder of Sigma rules to load beside the built-in ones; rules for other systems are left out.
+    #[arg(long)]
+    rules: Option<PathBuf>,
+    /// The program of crates/garrison/peers/rsigma, to be measured on the same events.
+    #[arg(long)]
+    peer: Option<PathBuf>,
+    /// Where the random events begin.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Vec<Bar>> {
+    let catalogue = Catalogue::embedded()?;
+    let files = match &args.rules {
+        Some(dir) => linux_rules(dir)?,
+        None => Vec::new(),
+    };
+    let began = Instant::now();
+    let mut engine = Engine::new(&catalogue, &files)?;
+    let load = began.elapsed();
+    let events = generate::events(EVENTS, args.seed, &catalogue, &files);
+    let brought = engine.rules().filter(|it| it.attribution.is_some()).count();
+    say(&format!(
+        "{} rules ({brought} brought, {} of them cannot work here), loaded in {:.0} ms, index of {} KiB",
+        engine.rules().count(),
+        engine.refusals().len(),
+        load.as_secs_f64() * 1e3,
+        engine.index().bytes / 1024,
+    ));
+    let (rate, detections) = measure(&mut engine, &events);
+    say(&format!("{} events, {detections} detections", events.len()));
+    let mut bars = vec![Bar::at_least("rules: events on one core", rate, EVENTS_PER_S_MIN, "/s")];
+    let unequal = compare_plainly(&mut engine, &events);
+    bars.push(Bar::at_most("rules: verdicts that differ without the index", unequal, 0.0, ""));
+    if let Some(program) = &args.peer {
+        let outcome = peer::run(program, &engine, &catalogue, &files, &events)?;
+        say(&format!("peer: {:.0} events/s, loaded in {:.0} ms", outcome.rate, outcome.load_ms));
+        for line in &outcome.differences {
+            say(line);
+        }
+        bars.push(Bar::at_least("rules: times the peer", rate / outcome.rate, RATIO_MIN, "x"));
+        say(&format!("{} verdicts differ where keywords are looked for", outcome.explained));
+        let differences = outcome.differing as f64;
+        bars.push(Bar::at_most("rules: verdicts unlike the peer's", differences, 0.0, ""));
+    }
+    Ok(bars)
+}
+
+/// Events a second of the best round, and the detections of one.
+fn measure(engine: &mut Engine, events: &[Event]) -> (f64, usize) {
+    let mut best = 0.0_f64;
+    let mut detections = 0;
+    for _ in 0..ROUNDS {
+        engine.forget();
+        detections = 0;
+        let began = cpu_s();
+        for event in events {
+            detections += engine.evaluate(event).len();
+        }
+        best = best.max(events.len() as f64 / (cpu_s() - began));
+    }
+    (best, detections)
+}
+
+/// CPU time of this thread, so that others on the machine do not count.
+fn cpu_s() -> f64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+}
+
+/// Events for which the index leaves out a rule that holds.
+fn compare_plainly(engine: &mut Engine, events: &[Event]) -> f64 {
+    // Without the index it is slow; every tenth event is a sample of all kinds.
+    let differs = |event: &&Event| ids(engine.holding(event)) != ids(engine.holding_plainly(event));
+    events.iter().step_by(10).filter(differs).count() as f64
+}
+
+fn ids(rules: Vec<std::sync::Arc<engine::content::Rule>>) -> Vec<String> {
+    rules.into_iter().map(|it| it.id.clone()).collect()
+}
+
+/// The files below `dir` that hold rules for Linux.
+fn linux_rules(dir: &Path) -> anyhow::Result<Vec<UserRule>> {
+    let mut files = crate::content::rule_files(dir)?;
+    files.retain(|it| it.text.contains("product: linux"));
+    anyhow::ensure!(!files.is_empty(), "no rules for Linux in {}", dir.display());
+    Ok(files)
+}
