@@ -219,3 +219,6 @@ fn login_record(login: SeenLogin) -> Record {
 fn record(body: Body) -> Record {
     Record { record: Some(body) }
 }
+
+#[cfg(test)]
+mod tests;

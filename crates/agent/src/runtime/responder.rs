@@ -134,8 +134,12 @@ impl Worker {
     }
 
     /// An open stream proves nothing: packets may be lost from now on. An acknowledgement of what
-    /// was queued after the block does.
+    /// was queued after the block does, and the block's own report is: it was queued by this very
+    /// thread before it looks here.
     fn look_at_server(&mut self, now: Timestamp) {
+        if !self.pending.is_empty() {
+            return;
+        }
         let lane = self.spool.stats().alarm;
         if let Some((seq, at)) = self.asked
             && lane.acked_seq >= seq
@@ -143,7 +147,10 @@ impl Worker {
             self.seen = Some(at);
             self.asked = None;
         }
-        if self.asked.is_none() && lane.durable_seq > lane.acked_seq {
+        if lane.acked_seq >= lane.durable_seq {
+            self.seen = Some(now);
+        } else if self.asked.is_none() {
+            // A lane that is never empty is looked at piece by piece.
             self.asked = Some((lane.durable_seq, now));
         }
     }
@@ -203,3 +210,6 @@ pub(super) fn report(reporter: &Reporter, failed: Option<&crate::respond::Respon
         Some(error) => reporter.one(CAPABILITY, CapabilityState::Missing, &whole(error)),
     }
 }
+
+#[cfg(test)]
+mod tests;

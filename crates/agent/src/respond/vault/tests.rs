@@ -68,8 +68,9 @@ impl Subject {
         file.set_permissions(fs::Permissions::from_mode(mode)).unwrap();
         let attribute = rustix::fs::fsetxattr(&file, "user.note", b"a\0b", XattrFlags::empty());
         attribute.unwrap();
+        // To come, so that nobody else who reads the file on this machine changes it meanwhile.
         let times = rustix::fs::Timestamps {
-            last_access: rustix::fs::Timespec { tv_sec: 1_600_000_001, tv_nsec: 123_456_789 },
+            last_access: rustix::fs::Timespec { tv_sec: 2_100_000_001, tv_nsec: 123_456_789 },
             last_modification: rustix::fs::Timespec { tv_sec: 1_500_000_002, tv_nsec: 987_654_321 },
         };
         rustix::fs::futimens(&file, &times).unwrap();
