@@ -18,5 +18,6 @@ pub mod runtime;
 pub mod schedule;
 pub mod spool;
 pub mod state;
+pub mod status;
 pub mod verdict;
 pub mod watch;

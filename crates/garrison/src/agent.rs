@@ -56,6 +56,14 @@ pub(crate) enum Args {
     /// Answer the kernel's questions about programs that start; run by the agent.
     #[command(hide = true)]
     Guard,
+    /// What the agent here sees, cannot see, lost and costs.
+    Status {
+        #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
+        state: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Protect this machine until stopped.
     Run {
         #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
@@ -81,6 +89,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             process::say("the agent is gone from this machine");
         }
         Args::Guard => guard::serve(&guard::Scope::All)?,
+        Args::Status { state, json } => {
+            let whole = crate::status::run(&state, json)?;
+            return Ok(if whole {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(crate::EXIT_FINDINGS)
+            });
+        }
         Args::Run { state, auth_log, supervised } => protect(state, auth_log, supervised)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -10,6 +10,7 @@ mod process;
 mod report;
 mod scan;
 mod server;
+mod status;
 mod token;
 mod up;
 

@@ -233,7 +233,7 @@ fn stream(dir: &Path, seed: u64, count: u64) {
             enrol(dir, &state_dir).await;
         }
         let spool = open(&state_dir.join("spool"));
-        let config = Config { state_dir, heartbeat: Duration::from_mins(1) };
+        let config = Config::new(state_dir);
         let (_hello, hello) = watch::channel(wire::Hello::default());
         let (_outbox, outbox) = mpsc::channel(1);
         let (inbox, mut inbound) = mpsc::channel::<Inbound>(64);

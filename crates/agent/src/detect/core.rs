@@ -51,6 +51,8 @@ pub struct Options {
     pub catalogue: Catalogue,
     pub costs: Costs,
     pub verdicts: Verdicts,
+    /// Look at the host's state now and then.
+    pub sweeps: bool,
 }
 
 impl Options {
@@ -63,6 +65,7 @@ impl Options {
             catalogue,
             costs: Costs::default(),
             verdicts: Verdicts::default(),
+            sweeps: false,
         }
     }
 }
@@ -210,7 +213,9 @@ impl Core {
             let lost = self.sensor.health().lost_total();
             self.costs.set_lost(SENSOR, lost);
             if lost > self.lost {
-                let event = lost_event(lost - self.lost, lost, now);
+                let new = lost - self.lost;
+                let detail = format!("the sensor lost {new} events, {lost} since it was opened");
+                let event = sensor_event("events", detail, new, now);
                 self.enriched.push(Enriched { event, process: None });
                 self.lost = lost;
                 if let Ok(pids) = sensor::procfs::pids() {
@@ -231,6 +236,12 @@ impl Core {
         };
         self.enriched.push(Enriched { event, process: id });
         self.judge.all(&mut self.enriched, &self.enricher, out);
+    }
+
+    /// Tells rules that detection had stopped for a while.
+    pub fn failed(&mut self, reason: &str, now: Timestamp, out: &mut Vec<Alarm>) {
+        let detail = format!("detection failed and was started again: {reason}");
+        self.state_event(sensor_event("detection", detail, 1, now), None, out);
     }
 
     pub fn set_policy(&mut self, policy: &DetectPolicy) {
@@ -348,14 +359,13 @@ impl Judge {
     }
 }
 
-/// Tells rules that events were lost.
-fn lost_event(new: u64, all: u64, now: Timestamp) -> Event {
+/// Tells rules that something was not seen.
+fn sensor_event(subject: &str, detail: String, count: u64, now: Timestamp) -> Event {
     let mut event = Event::new(Category::State, now);
     event.set(Field::StateCheck, Some("sensor_lost".into()));
-    event.set(Field::StateSubject, Some("events".into()));
-    let detail = format!("the sensor lost {new} events, {all} since it was opened");
+    event.set(Field::StateSubject, Some(subject.into()));
     event.set(Field::StateDetail, Some(detail.into()));
-    event.set(Field::EventCount, Some((new as i64).into()));
+    event.set(Field::EventCount, Some((count as i64).into()));
     event
 }
 

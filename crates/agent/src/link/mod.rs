@@ -10,6 +10,8 @@ pub(crate) mod rpc;
 mod session;
 mod usage;
 
+pub use usage::usage;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,6 +19,7 @@ use model::time::Timestamp;
 use model::wire;
 use tokio::sync::{mpsc, watch};
 
+use crate::costs::Costs;
 use crate::identity::{self, Identity, IdentityError};
 use crate::spool::Spool;
 use connect::whole_reason;
@@ -78,11 +81,13 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Time between heartbeats; a minute unless somebody tests.
     pub heartbeat: Duration,
+    /// What each function has used, for the heartbeat.
+    pub costs: Costs,
 }
 
 impl Config {
     pub fn new(state_dir: PathBuf) -> Self {
-        Self { state_dir, heartbeat: Duration::from_mins(1) }
+        Self { state_dir, heartbeat: Duration::from_mins(1), costs: Costs::default() }
     }
 }
 

@@ -250,7 +250,7 @@ impl Session<'_> {
             cpu_us,
             telemetry_dropped: stats.telemetry.dropped + stats.telemetry.damaged,
             spool_bytes: stats.alarm.bytes + stats.telemetry.bytes,
-            costs: Vec::new(),
+            costs: self.config.costs.to_wire(),
         };
         stream.send(Up::Heartbeat(heartbeat)).await
     }

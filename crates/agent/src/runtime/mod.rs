@@ -3,6 +3,7 @@
 
 mod alive;
 mod assets;
+mod detection;
 mod logins;
 mod processes;
 mod protect;
@@ -10,7 +11,7 @@ mod reporter;
 pub mod responder;
 mod response;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, PoisonError};
@@ -28,6 +29,7 @@ use model::wire::{self, CapabilityState, Hello, Task, TaskUpdate, task};
 use tokio::sync::{mpsc, watch};
 
 use crate::collect;
+use crate::costs::Costs;
 use crate::facts;
 use crate::host_root::{HostRoot, ReadError};
 use crate::inspect::Inspector;
@@ -101,7 +103,7 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Runt
     let reporter = Reporter::new(hello(&root, kept.version), spool.clone());
     let verdicts = Verdicts::load(dir);
     let both = (spool.clone(), reporter.clone());
-    let response = Response::start(&config, &catalogue, &kept.policy, both, verdicts)?;
+    let response = Response::start(&config, &catalogue, &kept.policy, both, verdicts.clone())?;
     let told = response.told();
     let parts = (spool.clone(), reporter.clone(), told.answers.clone());
     let logins = start_logins(&catalogue, &kept.policy, &config, parts)?;
@@ -115,6 +117,10 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Runt
     let processes_stop = Arc::new(AtomicBool::new(false));
     let processes = processes::start(assets.clone(), reporter.clone(), Arc::clone(&processes_stop))
         .map_err(RuntimeError::Thread)?;
+    let linked = link::Config::new(dir.clone());
+    let shared = (linked.costs.clone(), verdicts, told.answers.clone());
+    let both = (spool.clone(), reporter.clone());
+    let detection = start_detection(catalogue, &kept.policy, dir, both, shared)?;
     let (inbox, inbound) = mpsc::channel(ORDERS_WAITING_MAX);
     let (outbox, answers) = mpsc::channel(ORDERS_WAITING_MAX);
     let dispatcher = Dispatcher {
@@ -122,6 +128,7 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Runt
         logins: logins.orders.clone(),
         response: told,
         logs: Arc::clone(&logins.followers.asked),
+        detection: detection.orders.clone(),
         outbox,
         reporter: reporter.clone(),
         spool: spool.clone(),
@@ -133,13 +140,16 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Runt
         inbox,
         state: watch::Sender::new(LinkState::Offline(String::new())),
     };
-    let link = link::run(link::Config::new(dir.clone()), spool, channels, stop);
+    let link = link::run(linked, spool, channels, stop);
     let working = async { tokio::join!(link, dispatcher.run(inbound)) };
     let (ended, ()) = tokio::select! {
         ended = working => ended,
         never = alive::signs(dir) => match never {},
     };
     processes_stop.store(true, Ordering::Relaxed);
+    // Full only of policies, which it takes before it looks again.
+    let _ = detection.orders.send(detection::Order::Stop);
+    join(detection.thread, "detection");
     logins.stop();
     response.stop();
     join(assets_thread, "assets");
@@ -189,6 +199,27 @@ fn start_assets(
         .spawn(move || worker.run(&inputs))
         .map_err(RuntimeError::Thread)?;
     Ok((sender, thread))
+}
+
+fn start_detection(
+    catalogue: Catalogue,
+    policy: &Policy,
+    state_dir: &Path,
+    (spool, reporter): (Spool, Reporter),
+    (costs, verdicts, answers): (Costs, Verdicts, Answers),
+) -> Result<detection::Running, RuntimeError> {
+    let worker = detection::Worker {
+        catalogue,
+        policy: policy.detect.clone(),
+        state_dir: state_dir.to_owned(),
+        spool,
+        reporter,
+        costs,
+        verdicts,
+        answers,
+        clock: now,
+    };
+    detection::start(worker).map_err(RuntimeError::Thread)
 }
 
 /// The two threads that follow logs and decide about what they say.
@@ -276,6 +307,7 @@ struct Dispatcher {
     logins: mpsc::Sender<Order>,
     response: Told,
     logs: AskedLogs,
+    detection: SyncSender<detection::Order>,
     outbox: mpsc::Sender<TaskUpdate>,
     reporter: Reporter,
     spool: Spool,
@@ -347,6 +379,10 @@ impl Dispatcher {
         self.reporter.set_policy_version(kept.version);
         self.response.set_policy(&kept.policy);
         follow(&self.logs, &kept.policy.collect);
+        let detect = detection::Order::Policy(Box::new(kept.policy.detect.clone()));
+        if self.detection.try_send(detect).is_err() {
+            tracing::error!("detection did not get the policy");
+        }
         let _ = self.logins.send(Order::Policy(kept.policy.login.clone())).await;
         self.assets(Input::Policy(Box::new(kept.policy)));
     }

@@ -27,6 +27,11 @@ impl Reporter {
         self.hello.send_modify(|it| it.policy_version = version);
     }
 
+    /// Every capability told so far.
+    pub(super) fn all(&self) -> Vec<Capability> {
+        self.matrix.all()
+    }
+
     pub(super) fn one(&self, id: &str, state: CapabilityState, reason: &str) {
         self.tell(&[Capability {
             id: id.to_owned(),

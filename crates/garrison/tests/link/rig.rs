@@ -164,7 +164,8 @@ impl Agent {
         let (stop, stopped) = watch::channel(false);
         let seen = state.subscribe();
         let channels = Channels { hello: hello.subscribe(), outbox, inbox: inbox_sender, state };
-        let config = Config { state_dir: dir.to_owned(), heartbeat: Duration::from_millis(200) };
+        let config =
+            Config { heartbeat: Duration::from_millis(200), ..Config::new(dir.to_owned()) };
         let running = agent::link::run(config, spool.clone(), channels, stopped);
         let task = tokio::spawn(async move { running.await.unwrap() });
         Self {
