@@ -93,6 +93,7 @@ fn goes_on_where_it_stopped_and_tells_past_from_present() {
 #[test]
 fn follows_what_is_asked_for_while_it_is_asked_for() {
     let host = Host::new();
+    fs::create_dir_all(host.folder.path().join("var/log/app")).unwrap();
     host.append("var/log/app/login.log", "");
     let mut watcher = Watcher::new(host.config());
     let path = PathBuf::from("/var/log/app/login.log");
