@@ -158,7 +158,7 @@ function useSpecs(): (kind: string) => TableSpec | undefined {
   return (kind) => data?.items.find((it) => it.spec.kind === kind)?.spec;
 }
 
-function Op({ op }: { op: Change["op"] }) {
+export function Op({ op }: { op: Change["op"] }) {
   const { t } = useTranslation();
   return (
     <span className="op" data-op={op}>

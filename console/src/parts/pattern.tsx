@@ -1,7 +1,7 @@
 // What an entry of the alarm whitelist keeps quiet, and what it would have kept quiet.
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { Alert, AutoComplete, Input, Select } from "antd";
+import { Alert, Input, Select } from "antd";
 import { useDeferredValue } from "react";
 import { useTranslation } from "react-i18next";
 import { read } from "../api";
@@ -30,8 +30,9 @@ export function PatternEditor({ pattern, values, onChange }: EditorProps) {
   const label = (it: string) => (it === "subject" ? t("finding.subject") : words.fact(it));
   return (
     <div className="pattern">
-      <AutoComplete
+      <Select
         aria-label={t("whitelist.field")}
+        showSearch={{ optionFilterProp: "label" }}
         value={pattern.field}
         options={Object.keys(values).map((it) => ({ value: it, label: label(it) }))}
         onChange={(field: string) =>

@@ -1,10 +1,12 @@
-import { useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { read } from "../../api";
 import type { HostDetail } from "../../contract";
 import { formatBytes, formatNumber, formatPercent } from "../../format";
+import { Op } from "../../parts/change-list";
 import { Facts } from "../../parts/facts";
+import { Mono } from "../../parts/mono";
 import { Panel } from "../../parts/panel";
 import { SeverityMark } from "../../parts/severity";
 import { Loaded, Nothing } from "../../parts/states";
@@ -69,6 +71,17 @@ export function Overview({ host }: { host: HostDetail }) {
       >
         <AssetCounts host={host} />
       </Panel>
+      <Panel
+        title={t("server.changed")}
+        className="overview-changes"
+        more={
+          <Link to="/servers/$host" params={{ host: host.id }} search={{ tab: "changes" }}>
+            {t("part.all")}
+          </Link>
+        }
+      >
+        <LatestChanges host={host.id} />
+      </Panel>
     </div>
   );
 }
@@ -128,5 +141,37 @@ function AssetCounts({ host }: { host: HostDetail }) {
         );
       })}
     </ul>
+  );
+}
+
+function LatestChanges({ host }: { host: string }) {
+  const { t } = useTranslation();
+  const say = useText();
+  const list = useInfiniteQuery(read.changes({ host }));
+  const { data: kinds } = useQuery(read.assetKinds());
+  const name = (kind: string) => {
+    const spec = kinds?.items.find((it) => it.spec.kind === kind)?.spec;
+    return spec ? say(spec.title) : kind;
+  };
+  return (
+    <Loaded query={list} lines={4}>
+      {({ pages }) => {
+        const items = pages.flatMap((it) => it.items).slice(0, LATEST);
+        return items.length === 0 ? (
+          <Nothing title={t("change.none")} hint={t("change.none_hint")} />
+        ) : (
+          <ul className="latest-changes">
+            {items.map((it) => (
+              <li key={it.id}>
+                <Op op={it.op} />
+                <span className="muted">{name(it.kind)}</span>
+                <Mono text={it.key.replaceAll("|", " · ")} max={90} />
+                <When at={it.at} />
+              </li>
+            ))}
+          </ul>
+        );
+      }}
+    </Loaded>
   );
 }
