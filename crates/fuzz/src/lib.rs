@@ -35,6 +35,10 @@ use engine::{
     ports::Protocol,
 };
 use model::time::Timestamp;
+use sensor::{
+    ebpf::{dns, record},
+    processes, procfs,
+};
 
 /// Something to feed with bytes.
 #[derive(Debug, Clone, Copy)]
@@ -263,6 +267,25 @@ pub static TARGETS: &[Target] = &[
             kernel_module::parse::files(bytes);
         },
     ),
+    bytes(
+        "sensor.record",
+        include_bytes!("../../sensor/src/ebpf/record/fixtures/exec.bin"),
+        |bytes| {
+            record::parse(bytes);
+        },
+    ),
+    bytes(
+        "sensor.dns",
+        b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07example\x03org\0\0\x10\0\x01",
+        |bytes| {
+            dns::parse_question(bytes);
+            dns::parse_tcp(bytes);
+        },
+    ),
+    bytes("sensor.connector", b"", |bytes| {
+        processes::parse(bytes);
+    }),
+    bytes("sensor.procfs", b"7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 0 20 0 1 99", procfs_text),
     bytes("spool.block", b"", spool_segment),
     bytes(
         "login.lines",
@@ -285,6 +308,15 @@ fn process_text(bytes: &[u8]) {
     parse::boot_time(bytes);
     parse::executable(bytes);
     mask::command(&parse::arguments(bytes));
+}
+
+/// What the tiers below eBPF read of a process.
+fn procfs_text(bytes: &[u8]) {
+    procfs::parse_stat(bytes);
+    procfs::parse_status(bytes);
+    procfs::parse_arguments(bytes);
+    procfs::parse_loader(bytes);
+    procfs::parse_net(bytes, 7);
 }
 
 /// The rules of one file, asked about an account.

@@ -80,4 +80,6 @@ pub enum Cause {
     Full,
     /// More of this kind in one second than the sensor lets through.
     Flood,
+    /// A record that the reader did not understand.
+    Unreadable,
 }

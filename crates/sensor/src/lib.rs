@@ -6,6 +6,7 @@
 
 mod clock;
 mod connector;
+pub mod ebpf;
 pub mod fanotify;
 mod health;
 pub mod namespace;
@@ -26,6 +27,8 @@ pub struct Config {
     pub ring_bytes: u32,
     /// Directories and files whose changes are told: absolute, without a `/` at the end.
     pub watched_prefixes: Vec<String>,
+    /// Files, or directories of files, of which reading is told too: they hold secrets.
+    pub secret_paths: Vec<String>,
     /// Processes to which every signal is told: the agent's own.
     pub protected_pids: Vec<u32>,
     /// How often the polling tier looks, and how often paths of `watched_prefixes` that did
@@ -39,6 +42,7 @@ impl Default for Config {
             ["/etc", "/root", "/boot", "/usr", "/var/spool/cron", "/proc/sys", "/sys/kernel"];
         Self {
             ring_bytes: 8 * 1024 * 1024,
+            secret_paths: ["/etc/shadow", "/etc/gshadow", "/root/.ssh"].map(str::to_owned).to_vec(),
             watched_prefixes: watched.map(str::to_owned).to_vec(),
             protected_pids: vec![std::process::id()],
             sweep: Duration::from_secs(2),
@@ -49,6 +53,8 @@ impl Default for Config {
 /// Why a sensor could not be opened or stopped telling.
 #[derive(Debug, thiserror::Error)]
 pub enum SensorError {
+    #[error(transparent)]
+    Ebpf(#[from] ebpf::LoadError),
     #[error(transparent)]
     Connector(#[from] processes::ProcessEventsError),
     #[error("/proc cannot be read")]
@@ -65,6 +71,7 @@ pub struct Sensor {
 
 #[derive(Debug)]
 enum Source {
+    Ebpf(Box<ebpf::Ebpf>),
     Connector(connector::Connector),
     Polling(polling::Polling),
 }
@@ -90,7 +97,8 @@ impl Sensor {
     /// This tier and no other.
     pub fn open_tier(tier: Tier, config: &Config) -> Result<Self, SensorError> {
         let source = match tier {
-            Tier::Ebpf | Tier::Audit => {
+            Tier::Ebpf => Source::Ebpf(Box::new(ebpf::Ebpf::open(config)?)),
+            Tier::Audit => {
                 let why = "this build does not carry it".to_owned();
                 return Err(SensorError::Unavailable(tier, why));
             }
@@ -108,6 +116,7 @@ impl Sensor {
         sink: &mut dyn FnMut(Event),
     ) -> Result<usize, SensorError> {
         match &mut self.source {
+            Source::Ebpf(it) => it.poll(timeout, sink),
             Source::Connector(it) => it.poll(timeout, sink),
             Source::Polling(it) => it.poll(timeout, sink),
         }
@@ -116,6 +125,7 @@ impl Sensor {
     /// What this sensor sees, what it cannot see and what it lost.
     pub fn health(&self) -> Health {
         match &self.source {
+            Source::Ebpf(it) => it.health(),
             Source::Connector(it) => it.health(),
             Source::Polling(it) => it.health(),
         }
@@ -123,6 +133,7 @@ impl Sensor {
 
     fn note(&mut self, refused: Vec<Missing>) {
         match &mut self.source {
+            Source::Ebpf(it) => it.note(refused),
             Source::Connector(it) => it.missing.extend(refused),
             Source::Polling(it) => it.missing.extend(refused),
         }

@@ -332,6 +332,10 @@ fn ancestors(pid: u32) -> Vec<Ancestor> {
     chain
 }
 
+pub(crate) fn own_mount_namespace() -> Option<u64> {
+    namespaces(std::process::id()).map(|it| it.mount)
+}
+
 /// Whether /proc is there at all.
 pub(crate) fn is_mounted() -> std::io::Result<()> {
     fs::metadata(Path::new("/proc/self/stat")).map(|_| ())

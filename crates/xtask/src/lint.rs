@@ -57,6 +57,12 @@ pub(crate) fn run(shell: &Shell) -> Result<ExitCode> {
             &shell.root,
         ));
     }
+    checks.push((
+        "kernel programs",
+        shell.command(std::env::current_exe().context("cannot find the running program")?),
+        vec!["bpf", "--check"],
+        &shell.root,
+    ));
     let console = shell.console();
     for (name, args) in [("biome", vec!["ci", "."]), ("tsc", vec!["--noEmit"]), ("knip", vec![])] {
         checks.push((name, shell.command(node_tool(name)), args, &console));

@@ -6,6 +6,7 @@
 
 mod api_fuzz;
 mod bench;
+mod bpf;
 mod console;
 mod dist;
 mod fuzz;
@@ -55,6 +56,12 @@ enum Command {
         /// Only these benches; without a name, all of them
         names: Vec<String>,
     },
+    /// Rebuild the kernel programs of the sensor, which are committed as objects
+    Bpf {
+        /// Only prove that the committed objects are what the sources give
+        #[arg(long)]
+        check: bool,
+    },
     /// Build the release binary and pack it with its digest into dist/
     Dist,
     /// Fuzz the parsers, each for some seconds
@@ -97,6 +104,7 @@ fn run(args: Args) -> Result<ExitCode> {
         Command::Test { only } => suites::run(&shell, &only),
         Command::Lint => lint::run(&shell),
         Command::Bench { names } => bench::run(&shell, &names),
+        Command::Bpf { check } => bpf::run(&shell, check),
         Command::Dist => dist::run(&shell).map(|()| ExitCode::SUCCESS),
         Command::Fuzz { seconds, check, targets } => fuzz::run(&shell, seconds, check, &targets),
     }

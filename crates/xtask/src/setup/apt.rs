@@ -29,6 +29,19 @@ use Brings::{File, Program};
 const PACKAGES: &[Package] = &[
     Package { name: "gcc", brings: Program("cc"), needs: &[Need::Build] },
     Package { name: "libc6-dev", brings: File("/usr/include/stdio.h"), needs: &[Need::Build] },
+    // libbpf is compiled from its source and linked with these.
+    Package { name: "make", brings: Program("make"), needs: &[Need::Build] },
+    Package { name: "pkg-config", brings: Program("pkg-config"), needs: &[Need::Build] },
+    Package { name: "libelf-dev", brings: File("/usr/include/libelf.h"), needs: &[Need::Build] },
+    Package { name: "zlib1g-dev", brings: File("/usr/include/zlib.h"), needs: &[Need::Build] },
+    // Proves that the committed kernel programs are what their sources give.
+    Package { name: "clang-14", brings: Program("clang-14"), needs: &[Need::Lint] },
+    Package { name: "llvm-14", brings: Program("llvm-strip-14"), needs: &[Need::Lint] },
+    Package {
+        name: "libbpf-dev",
+        brings: File("/usr/include/bpf/bpf_helpers.h"),
+        needs: &[Need::Lint],
+    },
     Package { name: "shellcheck", brings: Program("shellcheck"), needs: &[Need::Lint] },
     // The end-to-end tests: a real log-in service and its clients, hosts of their own network, a browser.
     Package { name: "openssh-server", brings: Program("sshd"), needs: &[Need::Test, Need::Bench] },

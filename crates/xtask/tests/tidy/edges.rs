@@ -13,8 +13,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sensor", &["model"]),
     ("agent", &["model", "engine", "sensor"]),
     ("server", &["model", "engine"]),
-    ("garrison", &["model", "engine", "agent", "server"]),
-    ("fuzz", &["model", "engine", "agent"]),
+    ("garrison", &["model", "engine", "sensor", "agent", "server"]),
+    ("fuzz", &["model", "engine", "sensor", "agent"]),
     ("xtask", &[]),
 ];
 

@@ -1,0 +1,107 @@
+//! Tells the kernel's side what to watch: by inode where the path exists, and as text.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
+
+use libbpf_rs::MapHandle;
+
+use super::load::put;
+
+/// Bits of the values of `places`; see `bpf/common.h`.
+const PLACE: u32 = 1;
+const NEAR: u32 = 2;
+const SECRET: u32 = 16;
+/// Of a path, as far as the kernel's side compares text.
+const PREFIX_BYTES: usize = 64;
+
+/// Enters all that exists by now. Doing it again takes in what was made or replaced since; an
+/// inode that is gone stays, and the text decides about what it is used for next.
+pub(super) fn refresh(
+    places: &MapHandle,
+    prefixes: &[String],
+    secrets: &[String],
+) -> Result<(), libbpf_rs::Error> {
+    for (key, bits) in plan(prefixes, secrets) {
+        put(places, &key, bits)?;
+    }
+    Ok(())
+}
+
+fn plan(prefixes: &[String], secrets: &[String]) -> HashMap<[u8; 16], u32> {
+    let mut all: HashMap<[u8; 16], u32> = HashMap::new();
+    let mut add = |key: [u8; 16], bits: u32| *all.entry(key).or_default() |= bits;
+    for prefix in prefixes {
+        let meta = std::fs::metadata(prefix).ok();
+        // What may yet be made, or replaced by another file under its name.
+        if meta.as_ref().is_none_or(|it| !it.is_dir())
+            && let Some(parent) = nearest(prefix)
+        {
+            add(parent, NEAR);
+        }
+        if let Some(meta) = meta {
+            add(place(&meta), PLACE);
+        }
+    }
+    for secret in secrets {
+        if let Ok(meta) = std::fs::metadata(secret) {
+            add(place(&meta), SECRET);
+        }
+    }
+    all
+}
+
+/// The text of each prefix, and of where it leads if it is a link.
+pub(super) fn texts(prefixes: &MapHandle, all: &[String]) -> Result<(), libbpf_rs::Error> {
+    for prefix in all {
+        put(prefixes, &text_key(prefix), 1)?;
+    }
+    Ok(())
+}
+
+/// The directories that `prefixes` really are, beside themselves: `/lib` may be `/usr/lib`.
+pub(super) fn with_targets(prefixes: &[String]) -> Vec<String> {
+    let mut all = prefixes.to_vec();
+    for prefix in prefixes {
+        if let Ok(real) = std::fs::canonicalize(prefix) {
+            all.push(real.to_string_lossy().into_owned());
+        }
+    }
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Length in bits, then the text.
+fn text_key(prefix: &str) -> [u8; 4 + PREFIX_BYTES] {
+    let mut key = [0; 4 + PREFIX_BYTES];
+    let length = prefix.len().min(PREFIX_BYTES);
+    let (bits, text) = key.split_at_mut(4);
+    bits.copy_from_slice(&(length as u32 * 8).to_ne_bytes());
+    for (to, from) in text.iter_mut().zip(prefix.as_bytes()) {
+        *to = *from;
+    }
+    key
+}
+
+/// The key of the next directory above that exists; not the root, below which is everything.
+fn nearest(path: &str) -> Option<[u8; 16]> {
+    let mut path = std::path::Path::new(path).parent()?;
+    loop {
+        path.parent()?;
+        if let Ok(meta) = std::fs::metadata(path) {
+            return Some(place(&meta));
+        }
+        path = path.parent()?;
+    }
+}
+
+/// Inode and device as the kernel keeps them: 12 bits of major, 20 of minor.
+fn place(meta: &std::fs::Metadata) -> [u8; 16] {
+    let device = rustix::fs::major(meta.dev()) << 20 | rustix::fs::minor(meta.dev());
+    let mut key = [0; 16];
+    let (inode, rest) = key.split_at_mut(8);
+    inode.copy_from_slice(&meta.ino().to_ne_bytes());
+    let (number, _) = rest.split_at_mut(4);
+    number.copy_from_slice(&device.to_ne_bytes());
+    key
+}
