@@ -13,7 +13,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sensor", &["model"]),
     ("agent", &["model", "engine", "sensor"]),
     ("server", &["model", "engine"]),
-    ("garrison", &["model", "engine", "sensor", "agent", "server"]),
+    ("garrison", &["model", "engine", "agent", "server"]),
     ("fuzz", &["model", "engine", "sensor", "agent"]),
     ("xtask", &[]),
 ];
