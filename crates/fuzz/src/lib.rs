@@ -114,6 +114,11 @@ pub static TARGETS: &[Target] = &[
     bytes("respond.guard", b"R 7 /tmp/x", |bytes| {
         guard::parse_line(&String::from_utf8_lossy(bytes));
     }),
+    bytes(
+        "rules.sigma",
+        b"title: t\nlogsource: {product: linux}\ndetection: {s: {Image|re: 'a+', User: ['b*', c]}, condition: 1 of s}\n",
+        sigma_rule,
+    ),
     bytes("account.utmp", b"", |bytes| {
         logins::parse_wtmp(bytes);
         logins::lastlog_record(bytes);
@@ -411,3 +416,17 @@ impl Target {
 
 #[cfg(test)]
 mod tests;
+
+/// The bytes as a user's rule, asked about an event that carries them too.
+fn sigma_rule(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let file = engine::detect::UserRule { file: "a.yml".to_owned(), text: text.clone() };
+    let catalogue = engine::content::Catalogue::default();
+    if let Ok(mut engine) = engine::detect::Engine::new(&catalogue, &[file]) {
+        use engine::event::{Category, Event, Field, Value};
+        let mut event = Event::new(Category::ProcessCreation, Timestamp(0));
+        event.set(Field::Image, Value::from(text.as_str()));
+        event.set(Field::CommandLine, Value::from(text));
+        engine.evaluate(&event);
+    }
+}

@@ -1,10 +1,206 @@
 //! `garrison content`: rules and their cases, tested, explained, counted and brought along.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::Context as _;
-use engine::detect::UserRule;
+use engine::content::{Catalogue, Item, cases};
+use engine::detect::{Engine, UserRule};
+use engine::sigma::yaml;
+
+use crate::bench::say;
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Args {
+    /// Run every case of every rule about events; every quiet case against every rule.
+    Test,
+    /// What the built-in rules lack, or a folder of a user's rules with file, line and reason.
+    Lint {
+        #[arg(long, value_name = "DIR")]
+        rules: Option<PathBuf>,
+    },
+    /// A rule in both languages, with its cases.
+    Explain { id: String },
+    /// Techniques and event classes of the model product with the rules that see them.
+    Coverage {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take over rules of others.
+    #[command(subcommand)]
+    Import(Import),
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Import {
+    /// A folder of Sigma rules: those for Linux that can work here, as they are, into one folder.
+    Sigma {
+        from: PathBuf,
+        /// The folder the agent reads rules from.
+        #[arg(long, value_name = "DIR")]
+        into: PathBuf,
+    },
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let catalogue = Catalogue::embedded()?;
+    let good = match args {
+        Args::Test => test(&catalogue)?,
+        Args::Lint { rules } => lint(&catalogue, rules.as_deref())?,
+        Args::Explain { id } => explain(&catalogue, id)?,
+        Args::Coverage { json } => coverage(&catalogue, *json)?,
+        Args::Import(Import::Sigma { from, into }) => import(&catalogue, from, into)?,
+    };
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(crate::EXIT_FINDINGS) })
+}
+
+fn test(catalogue: &Catalogue) -> anyhow::Result<bool> {
+    let proof = cases::prove(catalogue)?;
+    proof.failures.iter().for_each(|it| say(&it.to_string()));
+    say(&format!(
+        "{} rules about events: {} firing cases, {} quiet ones against every rule, {} failures",
+        proof.rules,
+        proof.firing,
+        proof.quiet,
+        proof.failures.len()
+    ));
+    Ok(proof.failures.is_empty())
+}
+
+/// The loader refuses what is wrong; this is about what could be better.
+fn lint(catalogue: &Catalogue, rules: Option<&Path>) -> anyhow::Result<bool> {
+    let mut lines = Vec::new();
+    if let Some(dir) = rules {
+        let engine = Engine::new(catalogue, &rule_files(dir)?)?;
+        lines.extend(engine.refusals().iter().map(ToString::to_string));
+    } else {
+        for item in catalogue.items().filter(|it| it.rule.is_about_events()) {
+            let place = format!("{}/{}", item.family, item.rule.id);
+            let mut add = |what: &str| lines.push(format!("{place}: {what}"));
+            if item.rule.attack.is_empty() {
+                add("names no technique");
+            }
+            if item.rule.evidence.is_empty() {
+                add("quotes no evidence");
+            }
+            let quiet = item.cases.iter().filter(|it| !it.fires).count();
+            if quiet < 2 {
+                add("has a single quiet case");
+            }
+            let used: BTreeSet<_> = engine::text::names(&item.rule.sentence.en).collect();
+            if used != engine::text::names(&item.rule.sentence.zh).collect() {
+                add("its two sentences name different parameters");
+            }
+        }
+    }
+    for line in &lines {
+        say(line);
+    }
+    say(&format!("{} remarks", lines.len()));
+    Ok(lines.is_empty())
+}
+
+fn explain(catalogue: &Catalogue, id: &str) -> anyhow::Result<bool> {
+    let item: &Item = catalogue
+        .items()
+        .find(|it| it.rule.id == id)
+        .with_context(|| format!("no rule {id} in the catalogue"))?;
+    let rule = &item.rule;
+    say(&format!("{id}  {} / {}", rule.title.en, rule.title.zh));
+    say(&format!(
+        "{} · {} · {} · confidence {} · {}",
+        rule.category,
+        rule.severity,
+        rule.maturity,
+        rule.confidence,
+        rule.attack.join(" ")
+    ));
+    let texts = [("why", &rule.why), ("what to do", &rule.advice), ("sentence", &rule.sentence)];
+    let more = rule.false_alarms.iter().map(|it| ("false alarm", it));
+    let more = more.chain(rule.blind_spots.iter().map(|it| ("blind spot", it)));
+    for (name, text) in texts.into_iter().chain(more) {
+        say(&format!("\n{name}\n  {}\n  {}", text.en, text.zh));
+    }
+    for (name, node) in [("logsource", &rule.logsource), ("detection", &rule.detection)] {
+        if let Some(node) = node {
+            say(&format!("\n{name}\n{}", serde_json::to_string_pretty(&plain(node))?));
+        }
+    }
+    if let Some(node) = &rule.correlation {
+        say(&format!("\ncorrelation\n{}", serde_json::to_string_pretty(&plain(node))?));
+    }
+    for case in &item.cases {
+        say(&format!("\n{}: {}", if case.fires { "fires" } else { "quiet" }, case.name));
+    }
+    Ok(true)
+}
+
+/// A part of a rule as JSON.
+pub(crate) fn plain(node: &yaml::Node) -> serde_json::Value {
+    match &node.value {
+        yaml::Value::Null => serde_json::Value::Null,
+        yaml::Value::Bool(it) => (*it).into(),
+        yaml::Value::Integer(it) => (*it).into(),
+        yaml::Value::Float(it) => (*it).into(),
+        yaml::Value::Text(it) => it.as_str().into(),
+        yaml::Value::List(items) => items.iter().map(plain).collect(),
+        yaml::Value::Map(entries) => {
+            let entries = entries.iter().map(|(key, it)| (key.clone(), plain(it)));
+            serde_json::Value::Object(entries.collect())
+        }
+    }
+}
+
+fn coverage(catalogue: &Catalogue, json: bool) -> anyhow::Result<bool> {
+    let (mut techniques, mut classes) = (BTreeMap::new(), BTreeMap::new());
+    for rule in catalogue.iter() {
+        for it in &rule.attack {
+            techniques.entry(it.clone()).or_insert_with(Vec::new).push(rule.id.clone());
+        }
+        if let Some(it) = &rule.hss {
+            classes.entry(it.clone()).or_insert_with(Vec::new).push(rule.id.clone());
+        }
+    }
+    if json {
+        let all = serde_json::json!({"techniques": techniques, "hss": classes});
+        say(&serde_json::to_string_pretty(&all)?);
+        return Ok(true);
+    }
+    for (name, found) in [("technique", &techniques), ("event class", &classes)] {
+        say(&format!("{name:<20} rules"));
+        for (it, rules) in found {
+            say(&format!("{it:<20} {}", rules.join(" ")));
+        }
+    }
+    say(&format!("{} techniques, {} event classes", techniques.len(), classes.len()));
+    Ok(true)
+}
+
+/// Copies whole files, so that author, licence and references stay with their rules.
+fn import(catalogue: &Catalogue, from: &Path, into: &Path) -> anyhow::Result<bool> {
+    let mut files = rule_files(from)?;
+    let all = files.len();
+    files.retain(|it| it.text.contains("product: linux"));
+    let engine = Engine::new(catalogue, &files)?;
+    let refused: BTreeSet<_> = engine.refusals().iter().map(|it| it.file.as_str()).collect();
+    fs::create_dir_all(into).with_context(|| format!("cannot make {}", into.display()))?;
+    let mut taken = 0;
+    for file in files.iter().filter(|it| !refused.contains(it.file.as_str())) {
+        let path = into.join(file.file.replace('/', "__"));
+        let text = format!("# Taken over unchanged from {}\n{}", file.file, file.text);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        taken += 1;
+    }
+    engine.refusals().iter().for_each(|it| say(&it.to_string()));
+    say(&format!(
+        "{taken} files taken over, {} cannot work here, {} are not for Linux",
+        refused.len(),
+        all - files.len()
+    ));
+    Ok(true)
+}
 
 /// Most files of rules that are read from one folder.
 const FILES_MAX: usize = 20_000;

@@ -38,6 +38,9 @@ enum Command {
     Token(token::Args),
     /// Look at alarms and answer them, over the server's API.
     Ctl(ctl::Args),
+    /// Test, explain, count and bring along rules.
+    #[command(subcommand)]
+    Content(content::Args),
     /// Measure this build on this machine.
     #[command(subcommand)]
     Bench(bench::Args),
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Agent(args) => agent::run(args),
         Command::Token(args) => token::run(args),
         Command::Ctl(args) => ctl::run(args),
+        Command::Content(args) => content::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     outcome.unwrap_or_else(|error| {

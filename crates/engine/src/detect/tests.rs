@@ -7,3 +7,23 @@ fn every_case_of_the_catalogue_does_what_it_says() {
     assert_eq!(proof.failures, []);
     assert!(proof.rules > 0 && proof.firing >= proof.rules && proof.quiet >= proof.rules);
 }
+
+/// `UPDATE=1` writes the table anew.
+#[test]
+fn the_documented_taxonomy_is_the_one_there_is() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rules.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (begin, end) = ("<!-- taxonomy -->\n", "<!-- end -->");
+    let (before, rest) = text.split_once(begin).unwrap();
+    let (_, after) = rest.split_once(end).unwrap();
+    let rows = Field::ALL
+        .iter()
+        .map(|it| format!("| `{}` | {:?} | {} |\n", it.name(), it.form(), it.about()));
+    let table =
+        format!("| field | form | what it is |\n|---|---|---|\n{}", rows.collect::<String>());
+    let want = format!("{before}{begin}{table}{end}{after}");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(path, &want).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), want);
+}

@@ -244,7 +244,7 @@ const FILES: &[&str] = &[
 ];
 const NAMES: &[&str] = &[
     "api.example.com",
-    "deb.debian.org",
+    "files.example.org",
     "db.internal",
     "packages.example.net",
     "mirror.example.net",

@@ -9,8 +9,10 @@ use anyhow::Context as _;
 use engine::content::Catalogue;
 use engine::detect::{Engine, UserRule};
 use engine::event::{Event, Field};
-use engine::sigma::{Node, yaml};
+use engine::sigma::yaml;
 use serde_json::{Value, json};
+
+use crate::content::plain;
 
 /// Differences that are printed one by one.
 const SHOWN_MAX: usize = 40;
@@ -96,22 +98,6 @@ fn documents(catalogue: &Catalogue, files: &[UserRule]) -> impl Iterator<Item = 
     });
     let brought: Vec<_> = brought.collect();
     own.collect::<Vec<_>>().into_iter().chain(brought)
-}
-
-fn plain(node: &Node) -> Value {
-    match &node.value {
-        yaml::Value::Null => Value::Null,
-        yaml::Value::Bool(it) => (*it).into(),
-        yaml::Value::Integer(it) => (*it).into(),
-        yaml::Value::Float(it) => (*it).into(),
-        yaml::Value::Text(it) => it.as_str().into(),
-        yaml::Value::List(items) => items.iter().map(plain).collect(),
-        yaml::Value::Map(entries) => entries
-            .iter()
-            .map(|(key, it)| (key.clone(), plain(it)))
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
-    }
 }
 
 /// The event's fields, and the names that auditd rules have for them.
