@@ -82,6 +82,11 @@ impl Image {
         self.true_name.as_deref().unwrap_or_else(|| self.name())
     }
 
+    /// The name of the packaged program with this content: its own where a package brought it.
+    pub fn packaged_name(&self) -> Option<&str> {
+        self.true_name.as_deref().or_else(|| self.is_packaged().then(|| self.name()))
+    }
+
     /// A package brought it and nobody changed it since, as far as that can be told.
     pub fn is_packaged(&self) -> bool {
         self.package.is_some() && self.verified != Some(false)

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::image::{Digested, digest_file};
-use super::names::{ImageKind, MULTI_CALL, PROGRAM_DIRECTORIES, kind_of_name};
+use super::names::{COPIED, ImageKind, MULTI_CALL, PROGRAM_DIRECTORIES, kind_of_name};
 use crate::host_root::{FileKind, HostRoot, Metadata};
 use crate::packages::PackageIndex;
 use crate::verdict::Sha256;
@@ -54,7 +54,9 @@ impl KnownPrograms {
                 let Some(name) = entry.name.to_str() else { continue };
                 let is_multi = MULTI_CALL.contains(&name);
                 if entry.kind == FileKind::File
-                    && (is_multi || kind_of_name(name) != ImageKind::Other)
+                    && (is_multi
+                        || kind_of_name(name) != ImageKind::Other
+                        || COPIED.contains(&name))
                 {
                     it.add(root, packages, &format!("{directory}/{name}"), name);
                 }

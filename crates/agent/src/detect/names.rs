@@ -76,6 +76,13 @@ const PACKAGE_MANAGERS: &[&str] = &[
     "apt", "apt-get", "aptitude", "dpkg", "dpkg-deb", "dpkg-trigger", "rpm", "rpmdb", "dnf", "dnf4", "dnf5", "yum", "microdnf",
     "zypper", "apk", "apk.static", "pacman", "snap", "flatpak",
 ];
+/// Of no kind of their own, but rules ask for them, so that a copy under another name is known.
+#[rustfmt::skip]
+pub const COPIED: &[&str] = &[
+    "base64", "base32", "basenc", "xxd", "uudecode", "gpg", "cat", "cp", "mv", "dd", "tee", "head", "tail", "install",
+    "ln", "rm", "touch", "shred", "truncate", "chattr", "crontab", "insmod", "whois", "sysctl", "systemctl",
+    "auditctl", "journalctl", "iptables", "nft", "pkexec", "sudo", "ssh", "scp", "strace", "john", "hydra", "hashcat",
+];
 /// Programs that are many: which one is told by the name they are called by.
 pub const MULTI_CALL: &[&str] = &["busybox", "busybox-static", "toybox", "coreutils", "uutils"];
 

@@ -264,7 +264,7 @@ impl Enricher {
         event.set(Field::ImagePackageVerified, image.verified.map(Into::into));
         event.set(Field::ImageIsMemfd, Some(image.is_memory.into()));
         event.set(Field::ImageInTemporary, Some(is_temporary(&image.path).into()));
-        event.set(Field::ImageTrueName, image.true_name.as_deref().and_then(text));
+        event.set(Field::ImageTrueName, image.packaged_name().and_then(text));
         if let Some(identity) = image.identity {
             event.set(Field::ImageLinkCount, Some(image.links.into()));
             event.set(Field::ImageMode, Some((image.mode & 0o7777).into()));
@@ -312,7 +312,7 @@ impl Enricher {
         if let Some(it) = starter {
             event.set(Field::StarterImage, text(&it.image.path));
             event.set(Field::StarterKind, text(it.kind.as_str()));
-            event.set(Field::StarterTrueName, it.image.true_name.as_deref().and_then(text));
+            event.set(Field::StarterTrueName, it.image.packaged_name().and_then(text));
         }
         if let Some(it) = service {
             event.set(Field::ServiceRole, it.role.and_then(|it| text(it.as_str())));
@@ -328,6 +328,8 @@ impl Enricher {
             || process.namespaces.is_some_and(|it| {
                 it.pid != 0
                     && it.mount != 0
+                    && self.host.pid != 0
+                    && self.host.mount != 0
                     && it.pid != self.host.pid
                     && it.mount != self.host.mount
             })
@@ -387,9 +389,11 @@ fn trusted_role(process: &Process) -> Option<Role> {
         .filter(|_| process.image.is_packaged() && !process.image.is_memory)
 }
 
+/// The agent's own: it is what its view of files and processes is. Those of process 1 may not be
+/// readable, and nothing would be of the host then.
 fn host_namespaces(root: &HostRoot) -> Namespaces {
     let number = |name: &str| {
-        let link = root.read_link(format!("/proc/1/ns/{name}")).ok()?;
+        let link = root.read_link(format!("/proc/self/ns/{name}")).ok()?;
         let text = link.to_str()?.split_once('[')?.1.strip_suffix(']')?;
         text.parse::<u64>().ok()
     };
