@@ -642,6 +642,147 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/notifications/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Channels and how sending goes */
+        get: operations["listChannels"];
+        put?: never;
+        /** New channel */
+        post: operations["createChannel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/notifications/channels/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Replace a channel; absent secrets stay */
+        put: operations["putChannel"];
+        post?: never;
+        /** Delete a channel that no route leads to */
+        delete: operations["deleteChannel"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/notifications/channels/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a test message now */
+        post: operations["testChannel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/notifications/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Messages, newest first */
+        get: operations["listDeliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/notifications/deliveries/{id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a dead message again */
+        post: operations["retryDelivery"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/notifications/routes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Routes */
+        get: operations["listRoutes"];
+        put?: never;
+        /** New route */
+        post: operations["createRoute"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/notifications/routes/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Replace a route */
+        put: operations["putRoute"];
+        post?: never;
+        /** Delete a route and what it holds back */
+        delete: operations["deleteRoute"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/notifications/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reach and console address */
+        get: operations["getNotifySettings"];
+        /** Replace reach and console address */
+        put: operations["putNotifySettings"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/policy": {
         parameters: {
             query?: never;
@@ -961,6 +1102,8 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description An e-mail address. */
+        Address: string;
         /**
          * @description An address or a block of them.
          * @example 203.0.113.7
@@ -1265,6 +1408,8 @@ export interface components {
             /** Format: int64 */
             count: number;
         };
+        /** @description The unit of counters and filters of findings. */
+        CategoryName: string;
         CategoryOpen: {
             /** @example brute_force */
             category: string;
@@ -1299,6 +1444,135 @@ export interface components {
         /** @description One page of a list. */
         ChangePage: {
             items: components["schemas"]["Change"][];
+            /** @description Where the next page starts; null on the last one. A page may hold fewer entries than asked, even none, and still have a next one. */
+            next: string | null;
+            /** @description How many entries all pages have together, where that is known without counting them. */
+            total: null | components["schemas"]["Total"];
+        };
+        /** @description A place messages are sent to. */
+        Channel: {
+            config: components["schemas"]["ChannelConfig"];
+            created_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Messages given up in the last 30 days.
+             */
+            dead: number;
+            enabled: boolean;
+            id: components["schemas"]["ChannelId"];
+            /**
+             * @description Empty when there never was one.
+             * @example hooks.slack.com answered 404: no_team
+             */
+            last_error: string;
+            last_error_at: components["schemas"]["Timestamp"] | null;
+            last_success_at: components["schemas"]["Timestamp"] | null;
+            /** @example on-call */
+            name: string;
+            secrets: components["schemas"]["SecretsSet"];
+            /**
+             * Format: int64
+             * @description Messages sent since the channel was made.
+             */
+            sent: number;
+            /**
+             * @description Where messages go, without anything secret.
+             * @example hooks.slack.com
+             */
+            target: string;
+            /**
+             * Format: int64
+             * @description Messages to be sent.
+             */
+            waiting: number;
+        };
+        ChannelAsk: {
+            config: components["schemas"]["ChannelConfig"];
+            enabled: boolean;
+            /**
+             * @description Unique; case does not matter.
+             * @example on-call
+             */
+            name: string;
+            secrets?: components["schemas"]["SecretsAsk"] | null;
+        };
+        /** @description What an operator sets about a channel, without its secrets. */
+        ChannelConfig: {
+            /** @description Certificates to trust beside those of the system, PEM. */
+            ca_pem: string;
+            from: components["schemas"]["Address"];
+            /**
+             * Format: int32
+             * @example 587
+             */
+            port: number;
+            /** @example mail.example.org */
+            server: string;
+            tls: components["schemas"]["MailTls"];
+            to: components["schemas"]["Address"][];
+            /** @enum {string} */
+            type: "email";
+            /** @description Empty: without signing in. */
+            user: string;
+        } | {
+            ca_pem: string;
+            /** @enum {string} */
+            type: "webhook";
+            /** @example https://tickets.example.org/garrison */
+            url: string;
+        } | {
+            /** @enum {string} */
+            type: "slack";
+        } | {
+            /** @enum {string} */
+            type: "teams";
+        } | {
+            /** @enum {string} */
+            type: "feishu";
+        } | {
+            /** @enum {string} */
+            type: "dingtalk";
+        } | {
+            /** @enum {string} */
+            type: "wecom";
+        } | {
+            /** @enum {string} */
+            type: "pagerduty";
+            /** @example https://events.pagerduty.com/v2/enqueue */
+            url: string;
+        } | {
+            body: components["schemas"]["SyslogBody"];
+            ca_pem: string;
+            /**
+             * Format: int32
+             * @description Syslog facility, 0 to 23.
+             * @example 16
+             */
+            facility: number;
+            /**
+             * Format: int32
+             * @example 6514
+             */
+            port: number;
+            /** @example logs.example.org */
+            server: string;
+            transport: components["schemas"]["SyslogTransport"];
+            /** @enum {string} */
+            type: "syslog";
+        } | {
+            /** @example siem */
+            name: string;
+            /** @enum {string} */
+            type: "file";
+        };
+        /**
+         * @description A place notifications are sent to.
+         * @example channel_0688wx3f2k9q4
+         */
+        ChannelId: string;
+        /** @description One page of a list. */
+        ChannelPage: {
+            items: components["schemas"]["Channel"][];
             /** @description Where the next page starts; null on the last one. A page may hold fewer entries than asked, even none, and still have a next one. */
             next: string | null;
             /** @description How many entries all pages have together, where that is known without counting them. */
@@ -1437,6 +1711,59 @@ export interface components {
          * @enum {string}
          */
         DeductionReason: "critical_findings" | "high_findings" | "medium_findings" | "low_findings" | "unprotected_hosts" | "degraded_hosts";
+        /** @description One message for one channel. */
+        Delivery: {
+            /**
+             * Format: int32
+             * @description So far.
+             */
+            attempts: number;
+            /**
+             * Format: int32
+             * @description After this many it is given up.
+             */
+            attempts_max: number;
+            channel: components["schemas"]["ChannelId"];
+            /**
+             * Format: int64
+             * @description Findings it tells of.
+             */
+            count: number;
+            created_at: components["schemas"]["Timestamp"];
+            /** @description Of the last attempt; empty when it did not fail. */
+            error: string;
+            id: components["schemas"]["DeliveryId"];
+            /**
+             * @description `alert`, `summary` or `digest`.
+             * @example alert
+             */
+            kind: string;
+            /** @description When a waiting one is tried next. */
+            next_at: components["schemas"]["Timestamp"];
+            route: components["schemas"]["RouteId"] | null;
+            settled_at: components["schemas"]["Timestamp"] | null;
+            severity: components["schemas"]["Severity"] | null;
+            state: components["schemas"]["DeliveryState"];
+            title: string;
+        };
+        /**
+         * @description One message for one channel.
+         * @example delivery_0688wx3f2k9q4
+         */
+        DeliveryId: string;
+        /** @description One page of a list. */
+        DeliveryPage: {
+            items: components["schemas"]["Delivery"][];
+            /** @description Where the next page starts; null on the last one. A page may hold fewer entries than asked, even none, and still have a next one. */
+            next: string | null;
+            /** @description How many entries all pages have together, where that is known without counting them. */
+            total: null | components["schemas"]["Total"];
+        };
+        /**
+         * @description Where one message for one channel stands.
+         * @enum {string}
+         */
+        DeliveryState: "waiting" | "sent" | "dead";
         /** @description Which rules are on, and what never alarms. */
         DetectPolicy: {
             /**
@@ -2145,6 +2472,11 @@ export interface components {
          * @example port
          */
         KindName: string;
+        /**
+         * @description The languages of the product.
+         * @enum {string}
+         */
+        Language: "en" | "zh";
         /** @description What `data` of each event holds, by the event's name. */
         LiveEvents: {
             /** @description The dashboard's numbers changed: fetch them. */
@@ -2278,6 +2610,11 @@ export interface components {
             user: string | null;
         };
         /**
+         * @description How an e-mail server is spoken to.
+         * @enum {string}
+         */
+        MailTls: "starttls" | "tls" | "plain";
+        /**
          * @description How far a rule may be trusted.
          * @enum {string}
          */
@@ -2362,6 +2699,15 @@ export interface components {
              */
             token: string;
         };
+        /** @description What holds for all channels. */
+        NotifySettings: {
+            /**
+             * @description Where people open the console, for links in messages; empty for none.
+             * @example https://garrison.example.org
+             */
+            console_url: string;
+            reach: components["schemas"]["Reach"];
+        };
         /** @description Unhandled findings of one category and severity. */
         OpenCount: {
             /** @example brute_force */
@@ -2418,7 +2764,7 @@ export interface components {
          * @description The unit of access.
          * @enum {string}
          */
-        Permission: "read" | "handle" | "scan" | "manage_hosts" | "manage_policy" | "manage_users" | "manage_tokens" | "manage_settings" | "read_audit";
+        Permission: "read" | "handle" | "scan" | "manage_hosts" | "manage_policy" | "manage_users" | "manage_tokens" | "manage_notifications" | "manage_settings" | "read_audit";
         /** @description What an action would do. */
         Plan: {
             /** @description One sentence each, in the order they happen. */
@@ -2560,6 +2906,22 @@ export interface components {
             /** Format: int64 */
             unprotected: number;
         };
+        /** @description Hours of the day in which findings are held back and then summed up. */
+        QuietHours: {
+            except: components["schemas"]["Severity"] | null;
+            /** @example 22:00 */
+            from: string;
+            /**
+             * @description The first minute that is not quiet; before `from` it is that of the next day.
+             * @example 07:00
+             */
+            until: string;
+        };
+        /**
+         * @description How far notifications may reach over the network.
+         * @enum {string}
+         */
+        Reach: "public" | "private" | "any";
         /** @description What an agent was asked to do about an attack, or did by itself. */
         Response: {
             action: components["schemas"]["ResponseAction"];
@@ -2685,6 +3047,83 @@ export interface components {
          * @enum {string}
          */
         Role: "admin" | "operator" | "auditor" | "viewer";
+        /** @description Which findings are sent to which channels. */
+        Route: {
+            created_at: components["schemas"]["Timestamp"];
+            enabled: boolean;
+            id: components["schemas"]["RouteId"];
+            /** @example critical alarms, on-call */
+            name: string;
+            rule: components["schemas"]["RouteRule"];
+        };
+        RouteAsk: {
+            enabled: boolean;
+            /**
+             * @description Unique; case does not matter.
+             * @example critical alarms, on-call
+             */
+            name: string;
+            rule: components["schemas"]["RouteRule"];
+        };
+        /**
+         * @description Which findings are sent to which channels.
+         * @example route_0688wx3f2k9q4
+         */
+        RouteId: string;
+        /**
+         * @description When a route sends.
+         * @enum {string}
+         */
+        RouteMode: "real_time" | "digest";
+        /** @description One page of a list. */
+        RoutePage: {
+            items: components["schemas"]["Route"][];
+            /** @description Where the next page starts; null on the last one. A page may hold fewer entries than asked, even none, and still have a next one. */
+            next: string | null;
+            /** @description How many entries all pages have together, where that is known without counting them. */
+            total: null | components["schemas"]["Total"];
+        };
+        /** @description What an operator sets about a route. Empty lists match everything. */
+        RouteRule: {
+            /**
+             * @example [
+             *       "brute_force"
+             *     ]
+             */
+            categories: components["schemas"]["CategoryName"][];
+            /** @description Every message goes to each of them. */
+            channels: components["schemas"]["ChannelId"][];
+            /**
+             * @description Time of day of the digest, in `zone`.
+             * @example 08:00
+             */
+            digest_at: string;
+            groups: components["schemas"]["GroupId"][];
+            /**
+             * Format: int32
+             * @description Seconds after a message in which further findings are summed up.
+             * @example 300
+             */
+            interval_s: number;
+            kinds: components["schemas"]["FindingKind"][];
+            language: components["schemas"]["Language"];
+            mode: components["schemas"]["RouteMode"];
+            quiet: components["schemas"]["QuietHours"] | null;
+            /**
+             * @description For e-mail channels, in place of the channel's own recipients.
+             * @example [
+             *       "security@example.org"
+             *     ]
+             */
+            recipients: components["schemas"]["Address"][];
+            /** @description The least severity. */
+            severity: components["schemas"]["Severity"];
+            /**
+             * @description IANA name of the time zone of all times of this route.
+             * @example Asia/Shanghai
+             */
+            zone: string;
+        };
         /** @description A rule of the catalogue. */
         Rule: {
             /** @description The ways to handle its findings. */
@@ -2768,6 +3207,20 @@ export interface components {
             /** Format: int32 */
             value: number;
         };
+        /** @description Taken in and never given out. */
+        SecretsAsk: {
+            key?: string | null;
+            password?: string | null;
+            url?: string | null;
+        };
+        /** @description Which secrets a channel has; they are never shown. */
+        SecretsSet: {
+            key: boolean;
+            /** @description The key they were sealed with is gone: they must be entered anew. */
+            lost: boolean;
+            password: boolean;
+            url: boolean;
+        };
         /** @description What operators set about the server itself. */
         Settings: {
             /**
@@ -2818,6 +3271,16 @@ export interface components {
          * @enum {string}
          */
         SummaryOrder: "common" | "rare";
+        /**
+         * @description What stands in a log line.
+         * @enum {string}
+         */
+        SyslogBody: "cef" | "json";
+        /**
+         * @description How log lines travel.
+         * @enum {string}
+         */
+        SyslogTransport: "udp" | "tcp" | "tls";
         /** @description [`Spec`] as it travels and is stored. */
         TableSpec: {
             about: components["schemas"]["Text"];
@@ -2825,6 +3288,17 @@ export interface components {
             key: string[];
             kind: string;
             title: components["schemas"]["Text"];
+        };
+        TestAsk: {
+            /** @description Of the message. */
+            language: components["schemas"]["Language"];
+        };
+        /** @description How a test went. */
+        TestResult: {
+            /** @description Why not; empty when it did. */
+            error: string;
+            /** @description The channel took the message. */
+            sent: boolean;
         };
         /** @description One sentence in the languages of the product. */
         Text: {
@@ -4553,6 +5027,420 @@ export interface operations {
             401: components["responses"]["Problem"];
             403: components["responses"]["Problem"];
             408: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    listChannels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelPage"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    createChannel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChannelAsk"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    putChannel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChannelAsk"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    deleteChannel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    testChannel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TestAsk"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestResult"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    listDeliveries: {
+        parameters: {
+            query?: {
+                channel?: components["schemas"]["ChannelId"];
+                /** @description `next` of the page before. */
+                cursor?: string;
+                /** @description Most entries of the page; 50 unless given. */
+                limit?: number;
+                state?: components["schemas"]["DeliveryState"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryPage"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    retryDelivery: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Delivery"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    listRoutes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoutePage"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    createRoute: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RouteAsk"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Route"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    putRoute: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RouteAsk"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Route"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    deleteRoute: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    getNotifySettings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotifySettings"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    putNotifySettings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NotifySettings"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotifySettings"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
             500: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };

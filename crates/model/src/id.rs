@@ -118,6 +118,12 @@ ids! {
     DecisionId = "decision";
     /// A decision about many findings that the server carries out.
     JobId = "job";
+    /// A place notifications are sent to.
+    ChannelId = "channel";
+    /// Which findings are sent to which channels.
+    RouteId = "route";
+    /// One message for one channel. Made from time.
+    DeliveryId = "delivery";
 }
 
 #[cfg(test)]

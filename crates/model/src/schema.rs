@@ -76,6 +76,9 @@ id_schemas! {
     id::BlockedId, "An address that a host refuses.";
     id::DecisionId, "What a person decided about one finding.";
     id::JobId, "A decision about many findings that the server carries out.";
+    id::ChannelId, "A place notifications are sent to.";
+    id::RouteId, "Which findings are sent to which channels.";
+    id::DeliveryId, "One message for one channel.";
 }
 
 impl PartialSchema for time::Timestamp {

@@ -12,6 +12,7 @@ pub mod enrol;
 pub mod ingest;
 pub mod install;
 pub mod live;
+pub mod notify;
 pub mod root;
 pub mod run;
 mod serve;

@@ -20,6 +20,8 @@ use crate::config::Config;
 use crate::console::Console;
 use crate::ingest::{self, LinkServer, ListenError};
 use crate::live;
+use crate::notify::Notifier;
+use crate::notify::seal::SealError;
 use crate::serve::serve;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Actor, AuditEntry, NewUser, Role, Store, StoreError};
@@ -53,6 +55,8 @@ pub enum RunError {
     Ca(#[from] CaError),
     #[error("content")]
     Content(#[from] ContentError),
+    #[error("notifications")]
+    Seal(#[from] SealError),
     #[error("API")]
     App(#[from] AppError),
     #[error("first password")]
@@ -115,8 +119,14 @@ pub async fn run(
         &catalogue,
     )?;
     let link = Arc::new(link);
-    let limits = config.limits;
-    let parts = Parts { link: Arc::clone(&link), catalogue, limits, clock: Clock::System };
+    let notifier = Notifier::new(Arc::clone(&store), &config.data, Clock::System)?;
+    let parts = Parts {
+        link: Arc::clone(&link),
+        notifier: Arc::clone(&notifier),
+        catalogue,
+        limits: config.limits,
+        clock: Clock::System,
+    };
     let app = App::new(parts)?;
     let first_admin = first_admin(store.as_ref()).await?;
     let feed = Arc::clone(&app.feed);
@@ -126,6 +136,7 @@ pub async fn run(
         tokio::spawn(upkeep(Arc::clone(&store))),
         tokio::spawn(ingest::orders::expire(Arc::clone(&link))),
     ];
+    let notifying = tokio::spawn(notifier.run(stop.clone()));
     let pages =
         tokio::spawn(serve(console_port, api::router(Arc::clone(&app), console), stop.clone()));
     let mut agents = tokio::spawn(ingest::listen(agents_port, Arc::clone(&link), stop.clone()));
@@ -141,7 +152,7 @@ pub async fn run(
         ended
     } else {
         // Both were told by `stop`; each has its own limit of time.
-        tokio::join!(pages, agents).1
+        tokio::join!(pages, agents, notifying).1
     };
     for helper in helpers {
         helper.abort();

@@ -13,6 +13,7 @@ pub mod handling;
 pub mod hosts;
 pub mod jobs;
 pub mod live;
+pub mod notifications;
 mod orders;
 pub mod page;
 pub mod people;
@@ -43,6 +44,7 @@ use crate::auth::session::Transport;
 use crate::console::Console;
 use crate::ingest::LinkServer;
 use crate::live::{Event, Feed};
+use crate::notify::Notifier;
 use crate::store::{FindingItem, Store, StoreError};
 use checks::{Checker, PatternError};
 use problem::{Problem, ProblemKind};
@@ -91,6 +93,7 @@ pub struct App {
     pub events: broadcast::Sender<Event>,
     pub feed: Arc<Feed>,
     pub link: Arc<LinkServer>,
+    pub notifier: Arc<Notifier>,
     pub limits: Limits,
     pub clock: Clock,
     pub started_at: Timestamp,
@@ -109,6 +112,7 @@ pub struct App {
 /// What an [`App`] is made of.
 pub struct Parts {
     pub link: Arc<LinkServer>,
+    pub notifier: Arc<Notifier>,
     pub catalogue: Arc<Catalogue>,
     pub limits: Limits,
     pub clock: Clock,
@@ -153,6 +157,7 @@ impl App {
             store: Arc::clone(&parts.link.store),
             events: parts.link.live.clone(),
             link: parts.link,
+            notifier: parts.notifier,
             limits: parts.limits,
             clock: parts.clock,
         }))
@@ -228,6 +233,7 @@ pub fn operations() -> Operations {
     response_operations(&mut all);
     whitelist_operations(&mut all);
     settings_operations(&mut all);
+    notification_operations(&mut all);
     all
 }
 
@@ -397,6 +403,36 @@ fn settings_operations(all: &mut Operations) {
     all.add(Method::GET, "/audit", doc("listAudit", tag, "Audit log"), audit::list);
     let about = doc("verifyAudit", tag, "Read the whole audit log and check its chain");
     all.add(Method::POST, "/audit/verify", about, audit::verify);
+}
+
+fn notification_operations(all: &mut Operations) {
+    let tag = "notifications";
+    let about = doc("listChannels", tag, "Channels and how sending goes");
+    all.add(Method::GET, "/notifications/channels", about, notifications::channels);
+    let about = doc("createChannel", tag, "New channel");
+    all.add(Method::POST, "/notifications/channels", about, notifications::create_channel);
+    let about = doc("putChannel", tag, "Replace a channel; absent secrets stay");
+    all.add(Method::PUT, "/notifications/channels/{id}", about, notifications::put_channel);
+    let about = doc("deleteChannel", tag, "Delete a channel that no route leads to");
+    all.add(Method::DELETE, "/notifications/channels/{id}", about, notifications::delete_channel);
+    let about = doc("testChannel", tag, "Send a test message now");
+    all.add(Method::POST, "/notifications/channels/{id}/test", about, notifications::test_channel);
+    let about = doc("listRoutes", tag, "Routes");
+    all.add(Method::GET, "/notifications/routes", about, notifications::routes);
+    let about = doc("createRoute", tag, "New route");
+    all.add(Method::POST, "/notifications/routes", about, notifications::create_route);
+    let about = doc("putRoute", tag, "Replace a route");
+    all.add(Method::PUT, "/notifications/routes/{id}", about, notifications::put_route);
+    let about = doc("deleteRoute", tag, "Delete a route and what it holds back");
+    all.add(Method::DELETE, "/notifications/routes/{id}", about, notifications::delete_route);
+    let about = doc("listDeliveries", tag, "Messages, newest first");
+    all.add(Method::GET, "/notifications/deliveries", about, notifications::deliveries);
+    let about = doc("retryDelivery", tag, "Send a dead message again");
+    all.add(Method::POST, "/notifications/deliveries/{id}/retry", about, notifications::retry);
+    let about = doc("getNotifySettings", tag, "Reach and console address");
+    all.add(Method::GET, "/notifications/settings", about, notifications::settings);
+    let about = doc("putNotifySettings", tag, "Replace reach and console address");
+    all.add(Method::PUT, "/notifications/settings", about, notifications::put_settings);
 }
 
 #[cfg(test)]

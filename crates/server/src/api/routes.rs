@@ -93,7 +93,7 @@ macro_rules! id_parts {
 }
 id_parts! {
     HostId GroupId FindingId ScanId UserId ApiTokenId EnrolTokenId ResponseId IsolatedId BlockedId
-    JobId
+    JobId ChannelId RouteId DeliveryId
 }
 
 /// What a handler gives back when all is well.

@@ -2,6 +2,7 @@
 
 mod access;
 mod client;
+mod notifications;
 mod requests;
 mod responses;
 

@@ -5,6 +5,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::auth::permission::Permission;
+use crate::notify::{channels, route};
 use crate::store;
 
 macro_rules! word_schemas {
@@ -49,5 +50,12 @@ word_schemas! {
     super::detections::RuleSwitch, "RuleSwitch", "Whether a rule is on.";
     super::jobs::JobState, "JobState", "How far a job is.";
     super::jobs::JobAction, "JobAction", "What can be decided about many findings at once.";
+    store::DeliveryState, "DeliveryState", "Where one message for one channel stands.";
+    store::Reach, "Reach", "How far notifications may reach over the network.";
+    route::Mode, "RouteMode", "When a route sends.";
+    route::Language, "Language", "The languages of the product.";
+    channels::MailTls, "MailTls", "How an e-mail server is spoken to.";
+    channels::SyslogTransport, "SyslogTransport", "How log lines travel.";
+    channels::SyslogBody, "SyslogBody", "What stands in a log line.";
     store::DeductionReason, "DeductionReason", "Why the score is not a hundred.";
 }

@@ -116,4 +116,7 @@ macro_rules! demands {
         }
     )*};
 }
-demands! { Read Handle Scan ManageHosts ManagePolicy ManageUsers ManageTokens ManageSettings ReadAudit }
+demands! {
+    Read Handle Scan ManageHosts ManagePolicy ManageUsers ManageTokens ManageSettings ManageNotifications
+    ReadAudit
+}

@@ -13,11 +13,12 @@ mod audit;
 pub mod bench;
 #[cfg(test)]
 #[macro_use]
-mod conformance;
+pub(crate) mod conformance;
 mod enrol;
 mod findings;
 mod hosts;
 mod ingest;
+mod notify;
 mod overview;
 mod people;
 mod responses;
@@ -33,6 +34,7 @@ pub use enrol::*;
 pub use findings::*;
 pub use hosts::*;
 pub use ingest::*;
+pub use notify::*;
 pub use overview::*;
 pub use people::*;
 pub use responses::*;
@@ -48,6 +50,7 @@ pub trait Store:
     + FindingStore
     + HostStore
     + IngestStore
+    + NotifyStore
     + OverviewStore
     + PeopleStore
     + ResponseStore

@@ -16,6 +16,7 @@ model::words! {
         ManagePolicy = "manage_policy",
         ManageUsers = "manage_users",
         ManageTokens = "manage_tokens",
+        ManageNotifications = "manage_notifications",
         ManageSettings = "manage_settings",
         ReadAudit = "read_audit",
     }

@@ -51,6 +51,13 @@ const PACKAGES: &[Package] = &[
     // Looks at the packet filter from outside.
     Package { name: "nftables", brings: Program("nft"), needs: &[Need::Test] },
     Package { name: "curl", brings: Program("curl"), needs: &[Need::Test] },
+    // Receivers of notifications.
+    Package {
+        name: "python3-aiosmtpd",
+        brings: File("/usr/lib/python3/dist-packages/aiosmtpd/smtp.py"),
+        needs: &[Need::Test],
+    },
+    Package { name: "syslog-ng-core", brings: Program("syslog-ng"), needs: &[Need::Test] },
     Package { name: "chromium", brings: Program("chromium"), needs: &[Need::Test] },
     Package {
         name: "fonts-noto-cjk",

@@ -23,6 +23,9 @@ fn filled(path: &str) -> String {
         it if it.starts_with("/isolated-files") => "isolated",
         it if it.starts_with("/blocked-addresses") => "blocked",
         it if it.starts_with("/handling/jobs") => "job",
+        it if it.starts_with("/notifications/channels") => "channel",
+        it if it.starts_with("/notifications/routes") => "route",
+        it if it.starts_with("/notifications/deliveries") => "delivery",
         _ => "token",
     };
     path.replace("{id}", &format!("{prefix}_0688wx3f2k9q4")).replace("{kind}", "port")

@@ -87,11 +87,14 @@ impl Server {
             endpoints,
             &catalogue,
         );
+        let link = Arc::new(link.unwrap());
+        let clock = Clock::Set(Arc::clone(&time));
         let app = App::new(Parts {
-            link: Arc::new(link.unwrap()),
+            notifier: Notifier::new(Arc::clone(&link.store), dir.path(), clock.clone()).unwrap(),
+            link,
             catalogue: Arc::clone(&catalogue),
             limits: Limits::default(),
-            clock: Clock::Set(Arc::clone(&time)),
+            clock,
         })
         .unwrap();
         tokio::spawn(Arc::clone(&app.feed).follow(app.events.subscribe(), catalogue));

@@ -5,6 +5,7 @@ pub(crate) mod administration;
 pub(crate) mod assets;
 pub(crate) mod findings;
 pub(crate) mod hosts;
+pub(crate) mod notify;
 pub(crate) mod people;
 pub(crate) mod recount;
 pub(crate) mod responses;
@@ -58,6 +59,9 @@ macro_rules! conformance_suite {
             hosts::protection_follows_capabilities_and_connection,
             hosts::deletion_leaves_nothing,
             hosts::scans_run_their_course,
+            notify::channels_and_routes_are_kept_whole,
+            notify::the_outbox_gives_each_message_to_one_sender,
+            notify::messages_are_listed_and_sent_again,
             people::users_sessions_and_tokens,
             people::the_last_admin_stays,
             administration::audit_chain_shows_tampering,

@@ -14,11 +14,11 @@ use super::hosts::{HostState, change_host_state};
 use super::rows::{Out, word};
 use super::state::Writing;
 use super::tally::Place;
-use super::{SqliteStore, delta, responses, scans, vault, whitelist};
+use super::{SqliteStore, delta, notify, responses, scans, vault, whitelist};
 use crate::store::{
-    CATEGORIES_MAX, CLOCK_PAST_DAYS_MAX, Committed, FindingItem, HostRef, IngestBatch, IngestStore,
-    LanePosition, Life, LifeEvent, LogEvent, Login, Record, Result, StatusChange, StoreError,
-    WhitelistHits, words,
+    CATEGORIES_MAX, CLOCK_PAST_DAYS_MAX, Cause, Committed, FindingItem, HostRef, IngestBatch,
+    IngestStore, LanePosition, Life, LifeEvent, LogEvent, Login, Record, Result, StatusChange,
+    StoreError, WhitelistHits, words,
 };
 
 /// Queues of an agent that are remembered per lane; an agent makes a new one only when its
@@ -225,14 +225,21 @@ impl Work {
         let place = Place { host: self.sender.host.id.0, group: self.sender.group, category };
         let fingerprint = fingerprint(&finding.rule, &finding.subject);
         let existing = find_absorbing(writing, place, fingerprint, &finding)?;
-        let item = match existing {
+        let (item, cause) = match existing {
             None if finding.resolved => return Ok(()),
-            None => begin(writing, &self.sender, place, fingerprint, finding)?,
+            None => (begin(writing, &self.sender, place, fingerprint, finding)?, Some(Cause::New)),
             Some(existing) => {
                 let place = Place { category: existing.category, ..place };
-                merge(writing, &self.sender, place, &existing, &finding)?
+                let item = merge(writing, &self.sender, place, &existing, &finding)?;
+                let is_open = item.status == Status::Unhandled;
+                let raised = is_open && item.severity > existing.severity;
+                (item, raised.then_some(Cause::Raised))
             }
         };
+        if let Some(cause) = cause {
+            let now = self.sender.received_at;
+            notify::leave(writing, &item, self.sender.group, cause, now)?;
+        }
         self.changed(item);
         Ok(())
     }

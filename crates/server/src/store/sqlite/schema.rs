@@ -19,6 +19,7 @@ pub(super) const APPLICATION_ID: i32 = 0x4741_5252;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_foundation.sql"),
     include_str!("migrations/0002_responses.sql"),
+    include_str!("migrations/0003_notify.sql"),
 ];
 pub(super) const SCHEMA: u32 = MIGRATIONS.len() as u32;
 

@@ -76,6 +76,10 @@ impl State {
             "response",
             "isolated_file",
             "blocked_address",
+            "notify_channel",
+            "notify_route",
+            "notify_notice",
+            "notify_delivery",
         ] {
             let sql = format!("SELECT ifnull(max(id), 0) FROM {table}");
             last_id =
