@@ -118,7 +118,7 @@ test("every page, in both languages", async () => {
       `/response/${it}`,
     ]),
     ["detections", "/detections"],
-    ...["enrolment", "policy", "users", "tokens", "retention", "audit"].map(
+    ...["enrolment", "policy", "users", "tokens", "notifications", "retention", "audit"].map(
       (it): [string, string] => [`settings-${it}`, `/settings/${it}`],
     ),
   ];

@@ -4,16 +4,19 @@ import type { paths } from "./api.gen";
 import type {
   AlarmPattern,
   BlockAsk,
+  ChannelAsk,
   Finding,
   HandleAction,
   HandleOptions,
   HostDetail,
   NewAlarmEntry,
   NewLoginEntry,
+  NotifySettings,
   Page,
   Permission,
   Policy,
   Role,
+  RouteAsk,
   RuleSwitch,
   Settings,
 } from "./contract";
@@ -32,6 +35,7 @@ export type FindingFilter = QueryOf<"/findings">;
 export type CounterFilter = QueryOf<"/findings/counters">;
 export type AssetFilter = QueryOf<"/assets/{kind}">;
 export type SummaryFilter = QueryOf<"/assets/{kind}/summary">;
+export type DeliveryFilter = QueryOf<"/notifications/deliveries">;
 export type ChangeFilter = QueryOf<"/changes">;
 export type IsolatedFilter = QueryOf<"/isolated-files">;
 export type BlockedFilter = QueryOf<"/blocked-addresses">;
@@ -185,6 +189,23 @@ export const read = {
     single(["/api-tokens"], (signal) => answered(client.GET("/api-tokens", { signal }))),
   enrolTokens: () =>
     single(["/enrol-tokens"], (signal) => answered(client.GET("/enrol-tokens", { signal }))),
+  channels: () =>
+    single(["/notifications/channels"], (signal) =>
+      answered(client.GET("/notifications/channels", { signal })),
+    ),
+  routes: () =>
+    single(["/notifications/routes"], (signal) =>
+      answered(client.GET("/notifications/routes", { signal })),
+    ),
+  deliveries: (filter: DeliveryFilter) =>
+    pages("/notifications/deliveries", filter, ({ signal, place }) => {
+      const params = { query: { ...filter, ...place } };
+      return answered(client.GET("/notifications/deliveries", { params, signal }));
+    }),
+  notifySettings: () =>
+    single(["/notifications/settings"], (signal) =>
+      answered(client.GET("/notifications/settings", { signal })),
+    ),
   audit: () =>
     pages("/audit", {}, ({ signal, place }) =>
       answered(client.GET("/audit", { params: { query: place }, signal })),
@@ -250,5 +271,23 @@ export const act = {
     answered(client.POST("/enrol-tokens", { body })),
   deleteEnrolToken: (id: string) =>
     answered(client.DELETE("/enrol-tokens/{id}", { params: byId(id) })),
+  createChannel: (body: ChannelAsk) => answered(client.POST("/notifications/channels", { body })),
+  setChannel: (id: string, body: ChannelAsk) =>
+    answered(client.PUT("/notifications/channels/{id}", { params: byId(id), body })),
+  deleteChannel: (id: string) =>
+    answered(client.DELETE("/notifications/channels/{id}", { params: byId(id) })),
+  testChannel: (id: string, language: "en" | "zh") =>
+    answered(
+      client.POST("/notifications/channels/{id}/test", { params: byId(id), body: { language } }),
+    ),
+  createRoute: (body: RouteAsk) => answered(client.POST("/notifications/routes", { body })),
+  setRoute: (id: string, body: RouteAsk) =>
+    answered(client.PUT("/notifications/routes/{id}", { params: byId(id), body })),
+  deleteRoute: (id: string) =>
+    answered(client.DELETE("/notifications/routes/{id}", { params: byId(id) })),
+  retryDelivery: (id: string) =>
+    answered(client.POST("/notifications/deliveries/{id}/retry", { params: byId(id) })),
+  setNotifySettings: (body: NotifySettings) =>
+    answered(client.PUT("/notifications/settings", { body })),
   verifyAudit: () => answered(client.POST("/audit/verify")),
 };

@@ -20,6 +20,7 @@ import {
   responseSearch,
   serverSearch,
   serversSearch,
+  settingsSearch,
   signInSearch,
   stringifySearch,
 } from "./search";
@@ -135,6 +136,7 @@ const detections = createRoute({
 const settings = createRoute({
   getParentRoute: () => frame,
   path: "/settings/$section",
+  validateSearch: settingsSearch,
   component: lazyRouteComponent(() => import("./pages/settings/page"), "SettingsPage"),
 });
 

@@ -114,6 +114,16 @@ export const serverSearch = (raw: Raw) =>
     open: text(raw.open),
   });
 
+export const NOTIFY_VIEWS = ["channels", "routes", "deliveries", "reach"] as const;
+export const DELIVERY_STATES = ["waiting", "sent", "dead"] as const;
+
+export const settingsSearch = (raw: Raw) =>
+  compact({
+    view: choice(raw.view, NOTIFY_VIEWS),
+    channel: text(raw.channel),
+    state: choice(raw.state, DELIVERY_STATES),
+  });
+
 export const assetsSearch = (raw: Raw) =>
   compact({
     view: choice(raw.view, ["values", "rows"]),

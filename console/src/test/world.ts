@@ -15,6 +15,7 @@ import { agentResponse } from "./world-agents";
 import { ago, at, both, id } from "./world-base";
 import { finding, findingAnswer, RULES } from "./world-findings";
 import { counts, GROUPS, host } from "./world-fleet";
+import { CHANNELS, DELIVERIES, ROUTES } from "./world-notify";
 import { blocked, DETECTIONS, decision, isolated, WHITELIST } from "./world-response";
 
 const column = (
@@ -287,6 +288,7 @@ const PERMISSIONS: Permission[] = [
   "manage_policy",
   "manage_users",
   "manage_tokens",
+  "manage_notifications",
   "manage_settings",
   "read_audit",
 ];
@@ -413,10 +415,30 @@ function decide(path: string): Answer {
       });
     case "/policy":
       return ok({ ...POLICY, version: POLICY.version + 1 });
+    case "/notifications/settings":
+      return ok({ reach: "any", console_url: "" });
     case "/audit/verify":
       return ok({ entries: 1204, intact: true, first_bad: null });
     default:
+      if (path.endsWith("/test"))
+        return ok({ sent: false, error: "hooks.slack.com answered 404: no_team" });
       return path.endsWith("/scans") ? ok(scan(0)) : ok({});
+  }
+}
+
+/** What there is of notifications. */
+function notifyGet(path: string): Answer | undefined {
+  switch (path) {
+    case "/notifications/channels":
+      return page(CHANNELS);
+    case "/notifications/routes":
+      return page(ROUTES);
+    case "/notifications/deliveries":
+      return page(DELIVERIES);
+    case "/notifications/settings":
+      return ok({ reach: "private", console_url: "https://garrison.example.org" });
+    default:
+      return undefined;
   }
 }
 
@@ -449,12 +471,15 @@ function emptyGet(path: string, query: URLSearchParams): Answer {
   }
   if (path === "/findings/counters")
     return ok({ total: 0, open: [], by_category: [], by_severity: [] });
+  if (path === "/notifications/settings") return notifyGet(path) ?? ok({});
   if (["/policy", "/settings", "/meta", "/rules", "/groups"].includes(path))
     return fullGet(path, query);
   return page([]);
 }
 
 function fullGet(path: string, query: URLSearchParams): Answer {
+  const notify = notifyGet(path);
+  if (notify) return notify;
   const [, first, second, third] = path.split("/");
   if (first === "hosts" && second) return hostGet(second, third, query);
   if (first === "assets" && third === "summary")

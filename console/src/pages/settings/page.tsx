@@ -7,6 +7,7 @@ import { useMay } from "../../parts/permission";
 import { Nothing } from "../../parts/states";
 import { AuditSection } from "./audit";
 import { EnrolmentSection } from "./enrolment";
+import { NotificationsSection } from "./notifications/section";
 import { PolicySection } from "./policy/section";
 import { RetentionSection } from "./retention";
 import { TokensSection } from "./tokens";
@@ -15,7 +16,7 @@ import { UsersSection } from "./users";
 const route = getRouteApi("/frame/settings/$section");
 
 interface Section {
-  id: "enrolment" | "policy" | "users" | "tokens" | "retention" | "audit";
+  id: "enrolment" | "policy" | "users" | "tokens" | "notifications" | "retention" | "audit";
   needs: Permission;
   body: ComponentType;
 }
@@ -25,6 +26,7 @@ const SECTIONS: Section[] = [
   { id: "policy", needs: "read", body: PolicySection },
   { id: "users", needs: "manage_users", body: UsersSection },
   { id: "tokens", needs: "manage_tokens", body: TokensSection },
+  { id: "notifications", needs: "manage_notifications", body: NotificationsSection },
   { id: "retention", needs: "read", body: RetentionSection },
   { id: "audit", needs: "read_audit", body: AuditSection },
 ];

@@ -20,6 +20,7 @@ const PERMISSIONS = [
   "manage_policy",
   "manage_users",
   "manage_tokens",
+  "manage_notifications",
   "manage_settings",
   "read_audit",
 ] as const satisfies Permission[];
