@@ -18,6 +18,7 @@ use super::alarm;
 use super::enrich::{self, Enriched, Enricher};
 use super::merge::Merger;
 use super::seed;
+use super::sweep::Sweeps;
 use crate::costs::Costs;
 use crate::host_root::{HostRoot, ReadError};
 use crate::inspect::thread_cpu;
@@ -111,6 +112,7 @@ pub struct Core {
     looked_at: Timestamp,
     lost: u64,
     costs: Costs,
+    sweeps: Option<Sweeps>,
 }
 
 /// Asks the rules and makes alarms.
@@ -126,7 +128,8 @@ struct Judge {
 
 impl Core {
     /// Opens the sensor first, so that nothing happens unseen while the host is being read.
-    pub fn open(options: Options, now: Timestamp) -> Result<Self, DetectError> {
+    pub fn open(options: Options, clock: fn() -> Timestamp) -> Result<Self, DetectError> {
+        let now = clock();
         let mut watched = options.sensor;
         let extra = options.policy.watched_paths.iter();
         watched.watched_prefixes.extend(extra.map(|it| it.trim_end_matches('/').to_owned()));
@@ -160,7 +163,9 @@ impl Core {
             engine_file,
         };
         judge.set_policy(&options.policy);
+        let sweeps = options.sweeps.then(|| Sweeps::start(options.costs.clone(), clock));
         Ok(Self {
+            sweeps: sweeps.transpose()?,
             sensor,
             judge,
             enricher,
@@ -224,6 +229,10 @@ impl Core {
             }
         }
         self.judge.all(&mut self.enriched, &self.enricher, out);
+        let swept: Vec<_> = self.sweeps.iter().flat_map(|it| it.found.try_iter()).collect();
+        for it in swept {
+            self.state_event(it.event, it.pid, out);
+        }
         self.judge.tick(now, out);
     }
 

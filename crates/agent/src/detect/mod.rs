@@ -14,6 +14,7 @@ pub mod names;
 pub mod pipeline;
 pub mod process;
 pub mod seed;
+pub mod sweep;
 pub mod texts;
 pub mod user_names;
 

@@ -39,7 +39,7 @@ pub enum PipelineError {
 impl Pipeline {
     /// Returns once the sensor tells and the host has been read.
     pub fn start(options: Options) -> Result<Self, PipelineError> {
-        let core = Core::open(options, now())?;
+        let core = Core::open(options, now)?;
         let health = core.health();
         let (sender, alarms) = channel();
         let stop = Arc::new(AtomicBool::new(false));

@@ -191,7 +191,7 @@ impl State {
             sweeps: true,
             ..Options::new(worker.catalogue.clone())
         };
-        Core::open(options, (worker.clock)())
+        Core::open(options, worker.clock)
     }
 
     fn take(&mut self, alarms: &mut Vec<Alarm>) {
