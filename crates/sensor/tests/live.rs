@@ -518,6 +518,10 @@ for _ in range(8000): os.close(os.memfd_create('x'))";
     let mut lost = 0;
     let mut ended = false;
     act(&mut sensor, code, |it| {
+        // The count may come before the end of the child.
+        if let What::Lost { count } = it.what {
+            lost += count;
+        }
         ended |= matches!(it.what, What::Exit { .. });
         ended
     });

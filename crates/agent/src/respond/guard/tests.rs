@@ -106,6 +106,8 @@ fn what_is_refused_does_not_start_and_a_stopped_guard_holds_nobody_up() {
         let has = |is: &dyn Fn(&News) -> bool| news.lock().unwrap().iter().any(is);
         // Threads started here share the mounts of this one.
         std::thread::scope(|scope| {
+            // The scope waits for its threads even when an assertion below fails.
+            let _stopping = Stopping(&stop);
             scope
                 .spawn(|| supervise(command, &verdicts, |it| news.lock().unwrap().push(it), &stop));
             until("a first guard", || has(&|it| matches!(it, News::Unguarded { count: 0, .. })));
@@ -113,9 +115,9 @@ fn what_is_refused_does_not_start_and_a_stopped_guard_holds_nobody_up() {
             verdicts.set(digest, Verdict::Malicious, "a test").unwrap();
             until("the verdict is known", || !starts(&evil));
             assert!(starts(&good));
-            assert!(has(
-                &|it| matches!(it, News::Told(Told::Refused { path, .. }) if *path == evil)
-            ));
+            until("the refusal is told", || {
+                has(&|it| matches!(it, News::Told(Told::Refused { path, .. }) if *path == evil))
+            });
             let guard = children().into_iter().next().unwrap();
             let pid = rustix::process::Pid::from_raw(guard).unwrap();
             rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
@@ -127,11 +129,18 @@ fn what_is_refused_does_not_start_and_a_stopped_guard_holds_nobody_up() {
             until("which refuses too", || !starts(&evil));
             verdicts.clear(&digest).unwrap();
             until("until that is taken back", || starts(&evil));
-            stop.store(true, Ordering::Relaxed);
         });
     };
     std::thread::spawn(test).join().unwrap();
     assert!(SILENT_MAX < Duration::from_secs(1));
+}
+
+struct Stopping<'a>(&'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Guard processes of this test.
