@@ -64,7 +64,8 @@ fn act(
     while !is_done && Instant::now() < end {
         sensor
             .poll(Duration::from_millis(20), &mut |event| {
-                if event.task.pid == pid || event.task.parent_pid == pid {
+                let is_theirs = event.task.pid == pid || event.task.parent_pid == pid;
+                if is_theirs || matches!(event.what, What::Lost { .. }) {
                     is_done |= is_enough(&event);
                     seen.push(event);
                 }
