@@ -39,6 +39,10 @@ impl Enricher {
         change: &FileChange,
         out: &mut Vec<Enriched>,
     ) {
+        // The agent reads accounts and their state all day long; that is its work.
+        if matches!(change, FileChange::OpenRead { .. }) && task.pid == self.own_pid {
+            return;
+        }
         let Some(told) = Told::of(change) else { return };
         let kind = target_kind(told.path);
         let settled = matches!(change, FileChange::Written { .. });

@@ -80,6 +80,7 @@ pub struct Enricher {
     pipes: HashMap<u64, Vec<Id>>,
     containers: HashMap<u64, Option<Arc<str>>>,
     host: Namespaces,
+    own_pid: u32,
     pending: Vec<file::Pending>,
     /// File changes that were not compared because too many waited.
     pub uncompared: u64,
@@ -110,6 +111,7 @@ impl Enricher {
             pipes: HashMap::new(),
             containers: HashMap::new(),
             host,
+            own_pid: std::process::id(),
             pending: Vec::new(),
             uncompared: 0,
         })

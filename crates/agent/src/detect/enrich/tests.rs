@@ -360,3 +360,15 @@ fn floods_stay_bounded_and_fast() {
     println!("fork, exec and exit in {each:?}");
     assert!(host.enricher.processes.len() <= crate::detect::process::ENDED_MAX + 8);
 }
+
+#[test]
+fn what_the_agent_reads_is_not_told_of_itself() {
+    let mut host = Host::new();
+    let read = || What::File {
+        change: FileChange::OpenRead { path: "/etc/shadow".to_owned() },
+        result: Some(3),
+    };
+    let own = Task { pid: std::process::id(), ..task(1) };
+    assert!(host.tell(&own, read()).is_empty());
+    assert_eq!(host.tell(&task(2), read()).len(), 1);
+}
