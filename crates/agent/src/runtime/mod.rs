@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use engine::asset_risk::AssetRisks;
 use engine::content::{Catalogue, ContentError};
@@ -47,6 +47,9 @@ use response::{Response, Told};
 
 /// Orders that wait for a thread that is busy; more than an operator can give by hand.
 const ORDERS_WAITING_MAX: usize = 256;
+/// How long the agent before this one may take to end, and how often that is looked at.
+const PREDECESSOR_ENDS: Duration = Duration::from_secs(10);
+const PREDECESSOR_LOOK: Duration = Duration::from_millis(100);
 const POLICY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What the agent needs to know before it starts.
@@ -95,8 +98,7 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Runt
     install::permit::clear(dir);
     let root = HostRoot::live().map_err(RuntimeError::Root)?;
     let catalogue = Catalogue::embedded().map_err(RuntimeError::Content)?;
-    let spool =
-        Spool::open(&dir.join("spool"), spool::Limits::default()).map_err(RuntimeError::Spool)?;
+    let spool = open_spool(&dir.join("spool")).await?;
     let kept: KeptPolicy = state::read(&dir.join("policy.json"), POLICY_BYTES_MAX)
         .and_then(|it| serde_json::from_slice(&it).ok())
         .unwrap_or_default();
@@ -155,6 +157,21 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Runt
     join(assets_thread, "assets");
     join(processes, "processes");
     ended.map_err(RuntimeError::Link)
+}
+
+/// An agent whose supervisor died is still ending when the next one starts: its threads finish
+/// what they are at. It is waited for rather than counted as a failure.
+async fn open_spool(dir: &Path) -> Result<Spool, RuntimeError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match Spool::open(dir, spool::Limits::default()) {
+            Err(SpoolError::InUse { .. }) if waited < PREDECESSOR_ENDS => {
+                tokio::time::sleep(PREDECESSOR_LOOK).await;
+                waited += PREDECESSOR_LOOK;
+            }
+            other => return other.map_err(RuntimeError::Spool),
+        }
+    }
 }
 
 fn hello(root: &HostRoot, policy_version: u64) -> Hello {
