@@ -424,10 +424,28 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Handling jobs, newest first */
+        get: operations["listHandlingJobs"];
         put?: never;
         /** Decide about all findings of a kind, in a job */
         post: operations["beginHandlingJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/handling/jobs/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What a handling job would do */
+        post: operations["planHandlingJob"];
         delete?: never;
         options?: never;
         head?: never;
@@ -447,6 +465,23 @@ export interface paths {
         post?: never;
         /** Stop a handling job; what it decided stays */
         delete: operations["stopHandlingJob"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/handling/jobs/{id}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take back all that a handling job decided */
+        post: operations["undoHandlingJob"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -2185,9 +2220,9 @@ export interface components {
             by: string;
             remark: string;
         };
-        /** @description A job and how far it is. A job ends with the server; what it decided stays. */
+        /** @description A job and how far it is. */
         HandlingJob: {
-            action: components["schemas"]["JobAction"];
+            action: components["schemas"]["HandleAction"];
             /** @example admin */
             by: string;
             /**
@@ -2195,6 +2230,9 @@ export interface components {
              * @description Decided so far.
              */
             done: number;
+            ended_at: components["schemas"]["Timestamp"] | null;
+            /** @description What it was asked for. */
+            filter: Record<string, unknown>;
             id: components["schemas"]["JobId"];
             /** @description Why it failed. */
             reason: string;
@@ -2208,9 +2246,23 @@ export interface components {
             state: components["schemas"]["JobState"];
             /**
              * Format: int64
-             * @description Findings that match, where the counters know; an upper bound.
+             * @description Findings that matched when it began, as far as they were counted.
              */
-            total: number | null;
+            total: number;
+            /**
+             * Format: int64
+             * @description Taken back so far.
+             */
+            undone: number;
+            undone_by: string;
+        };
+        /** @description One page of a list. */
+        HandlingJobPage: {
+            items: components["schemas"]["HandlingJob"][];
+            /** @description Where the next page starts; null on the last one. A page may hold fewer entries than asked, even none, and still have a next one. */
+            next: string | null;
+            /** @description How many entries all pages have together, where that is known without counting them. */
+            total: null | components["schemas"]["Total"];
         };
         /** @description One line of a finding's history. */
         HistoryEntry: {
@@ -2441,21 +2493,49 @@ export interface components {
             host?: components["schemas"]["HostId"] | null;
             incident?: string | null;
             kind?: components["schemas"]["FindingKind"] | null;
+            /** @description Words that stand in the subject or the parameters. */
+            q?: string | null;
             rule?: string | null;
             same_as?: components["schemas"]["FindingId"] | null;
             severity?: components["schemas"]["Severity"] | null;
             since?: components["schemas"]["Timestamp"] | null;
+            /** @description MITRE ATT&CK technique; its sub-techniques too. */
+            technique?: string | null;
+            until?: components["schemas"]["Timestamp"] | null;
         };
         /**
          * @description A decision about many findings that the server carries out.
          * @example job_0688wx3f2k9q4
          */
         JobId: string;
+        /** @description What a job would do. */
+        JobPlan: {
+            /** @description False when there are more than a plan counts. */
+            complete: boolean;
+            /** @description One sentence each, in the order they happen. */
+            effects: components["schemas"]["Text"][];
+            /**
+             * Format: int64
+             * @description Findings that match and wait for a decision.
+             */
+            findings: number;
+            /**
+             * Format: int64
+             * @description On how many servers.
+             */
+            hosts: number;
+            summary: components["schemas"]["Text"];
+        };
+        /** @description A decision, to see first what it would mean. */
+        JobPlanAsk: {
+            action: components["schemas"]["JobAction"];
+            filter: components["schemas"]["JobFilter"];
+        };
         /**
          * @description How far a job is.
          * @enum {string}
          */
-        JobState: "running" | "done" | "stopped" | "failed" | "limit";
+        JobState: "running" | "done" | "stopped" | "failed" | "limit" | "undoing" | "undone";
         /** @description Findings that await a decision, by kind. */
         KindCounts: {
             /** Format: int64 */
@@ -4475,6 +4555,32 @@ export interface operations {
             503: components["responses"]["Problem"];
         };
     };
+    listHandlingJobs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HandlingJobPage"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
     beginHandlingJob: {
         parameters: {
             query?: never;
@@ -4495,6 +4601,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HandlingJob"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    planHandlingJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobPlanAsk"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobPlan"];
                 };
             };
             400: components["responses"]["Problem"];
@@ -4553,6 +4694,36 @@ export interface operations {
         responses: {
             /** @description OK */
             200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HandlingJob"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            408: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    undoHandlingJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -9,6 +9,8 @@ import type {
   HandleAction,
   HandleOptions,
   HostDetail,
+  JobAction,
+  JobFilter,
   NewAlarmEntry,
   NewLoginEntry,
   NotifySettings,
@@ -152,6 +154,21 @@ export const read = {
     pages("/handling", filter, ({ signal, place }) =>
       answered(client.GET("/handling", { params: { query: { ...filter, ...place } }, signal })),
     ),
+  jobPlan: (filter: Partial<JobFilter>, action: JobAction) =>
+    single(["/handling/jobs/plan", filter, action], (signal) =>
+      answered(
+        client.POST("/handling/jobs/plan", {
+          body: { filter: filter as JobFilter, action },
+          signal,
+        }),
+      ),
+    ),
+  jobs: () =>
+    single(["/handling/jobs"], (signal) => answered(client.GET("/handling/jobs", { signal }))),
+  job: (id: string) =>
+    single([`/handling/jobs/${id}`], (signal) =>
+      answered(client.GET("/handling/jobs/{id}", { params: byId(id), signal })),
+    ),
   detections: () =>
     single(["/detections"], (signal) => answered(client.GET("/detections", { signal }))),
   responses: (filter: ResponseFilter) =>
@@ -236,6 +253,12 @@ export const act = {
         body: { ids, action, remark, options: options as HandleOptions },
       }),
     ),
+  beginJob: (filter: Partial<JobFilter>, action: JobAction, remark: string) =>
+    answered(
+      client.POST("/handling/jobs", { body: { filter: filter as JobFilter, action, remark } }),
+    ),
+  stopJob: (id: string) => answered(client.DELETE("/handling/jobs/{id}", { params: byId(id) })),
+  undoJob: (id: string) => answered(client.POST("/handling/jobs/{id}/undo", { params: byId(id) })),
   restoreFiles: (ids: string[]) =>
     answered(client.POST("/isolated-files/restore", { body: { ids } })),
   discardFiles: (ids: string[]) =>

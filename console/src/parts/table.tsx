@@ -54,6 +54,8 @@ interface Props<R> {
   sort?: { column: string; order: "asc" | "desc" };
   onSort?: (column: string, order: "asc" | "desc") => void;
   empty: { title: string; hint?: string; action?: ReactNode };
+  /** Beside the number of rows. */
+  foot?: ReactNode;
 }
 
 const ROW_PX = 38;
@@ -224,7 +226,7 @@ function Head<R>(props: Props<R> & { shown: Column<R>[]; rows: R[] }) {
   );
 }
 
-function Foot<R>({ name, columns, source, off }: Props<R> & { off: string[] }) {
+function Foot<R>({ name, columns, source, off, foot }: Props<R> & { off: string[] }) {
   const { t } = useTranslation();
   const { language, hidden } = usePrefs();
   const count = source.rows?.length ?? 0;
@@ -243,6 +245,7 @@ function Foot<R>({ name, columns, source, off }: Props<R> & { off: string[] }) {
           {t("part.load_more")}
         </Button>
       )}
+      {foot}
       <Popover
         trigger="click"
         placement="topRight"

@@ -1,5 +1,5 @@
 // What agents say of responses.
-import type { AgentResponse } from "../contract";
+import type { AgentResponse, HandlingJob } from "../contract";
 import { ago, at, both, id } from "./world-base";
 import { hostRef } from "./world-fleet";
 
@@ -34,5 +34,38 @@ export function agentResponse(index: number): AgentResponse {
               reason: index % 3 === 0 ? "" : "the file changed meanwhile",
             },
           ],
+  };
+}
+
+export const JOB_PLAN = {
+  findings: 312,
+  complete: true,
+  hosts: 41,
+  summary: both("closes 312 on 41 servers", "关闭 41 台服务器上的 312 项"),
+  effects: [
+    both("closed as dealt with by hand, with your remark", "标记为已手动处理，并记录备注"),
+    both("what happens from now on is not part of it", "从现在起新发生的不包括在内"),
+  ],
+};
+
+export function job(index: number): HandlingJob {
+  return {
+    id: id("job", 40 - index),
+    state: at(["done", "stopped"] as const, index),
+    action: at(["mark_handled", "ignore"] as const, index),
+    by: at(["alice", "admin"], index),
+    remark: "blocked at the firewall",
+    filter: at<Record<string, string>>(
+      [{ rule: "GAR-LOG-001" }, { category: "brute_force" }],
+      index,
+    ),
+    started_at: ago(index * 4000 + 90),
+    ended_at: ago(index * 4000 + 60),
+    total: 312,
+    done: at([312, 120], index),
+    skipped: at([0, 3], index),
+    undone: 0,
+    undone_by: "",
+    reason: "",
   };
 }

@@ -11,7 +11,7 @@ import type {
   PolicyState,
   Scan,
 } from "../contract";
-import { agentResponse } from "./world-agents";
+import { agentResponse, JOB_PLAN, job } from "./world-agents";
 import { ago, at, both, id } from "./world-base";
 import { finding, findingAnswer, RULES } from "./world-findings";
 import { counts, GROUPS, host } from "./world-fleet";
@@ -391,6 +391,10 @@ function decide(path: string): Answer {
           ),
         ],
       });
+    case "/handling/jobs/plan":
+      return ok(JOB_PLAN);
+    case "/handling/jobs":
+      return ok(job(0));
     case "/isolated-files/restore":
     case "/isolated-files/discard":
     case "/blocked-addresses/unblock":
@@ -507,6 +511,7 @@ function fullGet(path: string, query: URLSearchParams): Answer {
       ],
     });
   if (first === "scans") return ok(scan(0));
+  if (path.startsWith("/handling/jobs/")) return ok(job(0));
   switch (path) {
     case "/dashboard":
       return ok(dashboard(Number(query.get("days") ?? 7)));
@@ -543,6 +548,8 @@ function fullGet(path: string, query: URLSearchParams): Answer {
       return paged(24, agentResponse, query);
     case "/handling":
       return paged(310, decision, query);
+    case "/handling/jobs":
+      return page([job(0), job(1)]);
     case "/whitelist":
       return page(WHITELIST);
     case "/policy":

@@ -135,6 +135,7 @@ pub async fn run(
         tokio::spawn(follow),
         tokio::spawn(upkeep(Arc::clone(&store))),
         tokio::spawn(ingest::orders::expire(Arc::clone(&link))),
+        tokio::spawn(api::jobs::resume(Arc::clone(&app))),
     ];
     let notifying = tokio::spawn(notifier.run(stop.clone()));
     let pages =

@@ -56,6 +56,42 @@ test("handling shows its plan, asks for a remark and can be undone", async () =>
   });
 });
 
+test("all of a kind are handled by a job that can be undone", async () => {
+  const user = userEvent.setup();
+  const { sent } = show(`/events?open=${finding(0).id}`);
+  await user.click(await screen.findByRole("button", { name: "All of this kind…" }));
+  const dialog = (await screen.findAllByRole("dialog")).at(-1) as HTMLElement;
+  await within(dialog).findByText("closes 312 on 41 servers");
+  const { kind, rule } = finding(0);
+  expect(sent.find((it) => it.what === "POST /handling/jobs/plan")?.body).toEqual({
+    filter: { kind, rule },
+    action: "mark_handled",
+  });
+  await user.type(within(dialog).getByRole("textbox"), "blocked");
+  await user.click(within(dialog).getByRole("button", { name: "Mark as handled" }));
+  await user.click(await screen.findByRole("button", { name: "Undo all 312" }));
+  await waitFor(() =>
+    expect(sent.some((it) => /^POST \/handling\/jobs\/job_\w+\/undo$/.test(it.what))).toBe(true),
+  );
+  expect(sent.find((it) => it.what === "POST /handling/jobs")?.body).toEqual({
+    filter: { kind, rule },
+    action: "mark_handled",
+    remark: "blocked",
+  });
+});
+
+test.each([
+  ["/events?category=brute_force", true],
+  ["/events?category=brute_force&status=handled", false],
+  ["/events?span=24h", false],
+  ["/events", false],
+] as const)("%s offers to handle all that match: %s", async (path, offered) => {
+  show(path);
+  await screen.findAllByText(/failed to log in 41 times/);
+  const button = screen.queryByRole("button", { name: "Handle all that match…" });
+  expect(button !== null).toBe(offered);
+});
+
 test("a whitelist entry that is too wide asks for a second look", async () => {
   const user = userEvent.setup();
   const { sent } = show("/events");

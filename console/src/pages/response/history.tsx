@@ -5,6 +5,7 @@ import { useTranslation } from "react-i18next";
 import { read } from "../../api";
 import type { Decision } from "../../contract";
 import { useHandling, useMayHandle } from "../../parts/finding/handle";
+import { JobList } from "../../parts/finding/job-progress";
 import { useDecisionName } from "../../parts/finding/status";
 import { HostLink } from "../../parts/host-link";
 import { Pick } from "../../parts/pick";
@@ -110,6 +111,7 @@ export function HistorySection() {
           onPick={(kind) => set({ kind })}
         />
       </search>
+      <JobList />
       <Table
         name="decisions"
         label={t("respond.history")}

@@ -42,6 +42,17 @@ test("entries of both whitelists, each on its own list", async () => {
   expect(screen.queryByText("412")).toBeNull();
 });
 
+test("a response that waits for its agent can be cancelled", async () => {
+  const user = userEvent.setup();
+  const { sent } = show("/response/isolated");
+  const [cancel] = await screen.findAllByRole("button", { name: "Cancel" });
+  if (!cancel) throw new Error("nothing waits");
+  await user.click(cancel);
+  await waitFor(() =>
+    expect(sent.some((it) => it.what.startsWith("DELETE /responses/"))).toBe(true),
+  );
+});
+
 test("a decision can be undone from the history", async () => {
   const user = userEvent.setup();
   const { sent } = show("/response/history");

@@ -211,17 +211,25 @@ function Timeline({ finding }: { finding: Finding }) {
 
 function Decide({ finding }: { finding: Finding }) {
   const { t } = useTranslation();
-  const { ask, undo } = useHandling();
+  const { ask, askAll, undo } = useHandling();
   if (!useMayHandle()) return null;
-  if (finding.status === "unhandled")
-    return (
-      <Button type="primary" onClick={() => ask([finding])}>
-        {t("finding.handle")}
+  const { id, kind, rule } = finding;
+  return (
+    <div className="finding-decide">
+      {finding.status === "unhandled" && (
+        <Button type="primary" onClick={() => ask([finding])}>
+          {t("finding.handle")}
+        </Button>
+      )}
+      {finding.handling && <Button onClick={() => undo([id])}>{t("handle.undo")}</Button>}
+      <Button type="text" onClick={() => askAll({ same_as: id })} title={t("job.same_about")}>
+        {t("job.same_button")}
       </Button>
-    );
-  if (finding.handling)
-    return <Button onClick={() => undo([finding.id])}>{t("handle.undo")}</Button>;
-  return null;
+      <Button type="text" onClick={() => askAll({ kind, rule })} title={t("job.kind_about")}>
+        {t("job.kind_button")}
+      </Button>
+    </div>
+  );
 }
 
 function Part({ title, children }: { title: string; children: ReactNode }) {

@@ -4,9 +4,10 @@ import { App, Button } from "antd";
 import { createContext, type ReactNode, useCallback, useContext, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { act, read } from "../../api";
-import type { FindingItem, HandleAction, Outcome, Page } from "../../contract";
+import type { FindingItem, HandleAction, JobFilter, Outcome, Page } from "../../contract";
 import { useProblemText } from "../problem";
 import { HandleDialog } from "./handle-dialog";
+import { JobDialog } from "./job-dialog";
 
 export type Asked = Pick<FindingItem, "id" | "rule" | "sentence">[];
 type Ask = (findings: Asked) => void;
@@ -14,10 +15,12 @@ type Ask = (findings: Asked) => void;
 interface Handling {
   /** Opens the dialog for these findings. */
   ask: Ask;
+  /** Opens the dialog for all that match. */
+  askAll: (filter: Partial<JobFilter>) => void;
   undo: (ids: string[]) => void;
 }
 
-const Context = createContext<Handling>({ ask: () => {}, undo: () => {} });
+const Context = createContext<Handling>({ ask: () => {}, askAll: () => {}, undo: () => {} });
 
 export const useHandling = (): Handling => useContext(Context);
 
@@ -59,6 +62,7 @@ export function HandlingProvider({ children }: { children: ReactNode }) {
   const show = useShowDecision();
   const { data: me } = useQuery(read.session());
   const [asked, setAsked] = useState<Asked>();
+  const [all, setAll] = useState<Partial<JobFilter>>();
 
   const { mutate: undo } = useMutation({
     mutationFn: act.unhandle,
@@ -69,10 +73,7 @@ export function HandlingProvider({ children }: { children: ReactNode }) {
     onError: (error) => void message.error(say(error)),
   });
 
-  const handling = useMemo<Handling>(
-    () => ({ ask: (findings) => setAsked(findings), undo }),
-    [undo],
-  );
+  const handling = useMemo<Handling>(() => ({ ask: setAsked, askAll: setAll, undo }), [undo]);
 
   const onDone = (all: Outcome[], action: HandleAction) => {
     setAsked(undefined);
@@ -110,6 +111,7 @@ export function HandlingProvider({ children }: { children: ReactNode }) {
       {asked && (
         <HandleDialog findings={asked} onClose={() => setAsked(undefined)} onDone={onDone} />
       )}
+      {all && <JobDialog filter={all} onClose={() => setAll(undefined)} />}
     </Context>
   );
 }

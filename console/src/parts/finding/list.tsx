@@ -6,7 +6,7 @@ import { Button, Drawer } from "antd";
 import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { type FindingFilter, read } from "../../api";
-import type { FindingItem, Page } from "../../contract";
+import type { FindingItem, JobFilter, Page } from "../../contract";
 import { useLive } from "../../live";
 import { pagesSource } from "../source";
 import { Table } from "../table";
@@ -29,7 +29,8 @@ interface Props {
 export function FindingList({ filter, withHost, open, onOpen, empty }: Props) {
   const { t } = useTranslation();
   const mayHandle = useMayHandle();
-  const { ask } = useHandling();
+  const { ask, askAll } = useHandling();
+  const all = jobFilter(filter);
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const list = useInfiniteQuery({ ...read.findings(filter), placeholderData: (before) => before });
   const source = pagesSource(list);
@@ -80,6 +81,14 @@ export function FindingList({ filter, withHost, open, onOpen, empty }: Props) {
           onHandle: (it: FindingItem) => it.status === "unhandled" && ask([it]),
         })}
         empty={empty}
+        {...(mayHandle &&
+          all && {
+            foot: (
+              <Button size="small" onClick={() => askAll(all)}>
+                {t("job.of_list")}
+              </Button>
+            ),
+          })}
       />
       <Drawer
         open={open !== undefined}
@@ -100,6 +109,17 @@ export function FindingList({ filter, withHost, open, onOpen, empty }: Props) {
       </Drawer>
     </>
   );
+}
+
+/**
+ * The list's filter as a job takes it: what waits for a decision and shares something. A span
+ * of time alone is no kind.
+ */
+function jobFilter({ status, ...rest }: FindingFilter): Partial<JobFilter> | undefined {
+  if (status && status !== "unhandled") return undefined;
+  const { since: _, until: __, ...shared } = rest;
+  const named = Object.values(shared).some((it) => it !== undefined);
+  return named ? (rest as Partial<JobFilter>) : undefined;
 }
 
 /** Counts what came in since the list was read; rows that are shown change in place. */

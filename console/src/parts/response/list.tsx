@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 import type { AgentResponse } from "../../contract";
 import { useText } from "../text";
 import { When } from "../when";
+import { CancelResponse } from "./cancel";
 
 export function ResponseList({ responses }: { responses: AgentResponse[] }) {
   const { t } = useTranslation();
@@ -19,6 +20,7 @@ export function ResponseList({ responses }: { responses: AgentResponse[] }) {
             <span className="muted">
               {it.by || t("respond.by_itself")} · <When at={it.finished_at ?? it.created_at} />
             </span>
+            <CancelResponse id={it.id} state={it.state} />
           </div>
           {it.subject && <span className="mono">{it.subject}</span>}
           {it.reason && <span className="muted">{it.reason}</span>}

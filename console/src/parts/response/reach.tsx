@@ -5,9 +5,7 @@ import { App } from "antd";
 import { useTranslation } from "react-i18next";
 import type { BlockedAddress } from "../../contract";
 import { useProblemText } from "../problem";
-
-/** Paths that show what agents did. */
-const RESPONDED = /^\/(responses|isolated-files|blocked-addresses|whitelist|findings|handling)/;
+import { CancelResponse, RESPONDED } from "./cancel";
 
 interface Asked {
   items: { id: string; refused: string | null; response: unknown }[];
@@ -70,6 +68,7 @@ export function StateMark(props: {
     return (
       <span className="op" data-op="changed">
         {t(`respond.pending.${props.pending.action}`)}
+        <CancelResponse id={props.pending.response} state={props.pending.state} />
       </span>
     );
   return (

@@ -162,7 +162,7 @@ impl FindingQuery {
             host: self.host,
             group: self.group,
             text: self.q.clone(),
-            rules: self.rules(catalogue),
+            rules: rules_of(catalogue, self.rule.as_deref(), self.technique.as_deref()),
             subject: None,
             incident: self.incident.clone(),
             since: self.since,
@@ -171,20 +171,19 @@ impl FindingQuery {
     }
 }
 
-impl FindingQuery {
-    /// The rules that `rule` and `technique` leave; `None`: all.
-    fn rules(&self, catalogue: &Catalogue) -> Option<Vec<String>> {
-        let Some(technique) = &self.technique else {
-            return self.rule.clone().map(|it| vec![it]);
-        };
-        let is_part = |it: &String| {
-            it.strip_prefix(technique.as_str())
-                .is_some_and(|it| it.is_empty() || it.starts_with('.'))
-        };
-        let named = catalogue.iter().filter(|it| it.attack.iter().any(is_part));
-        let named = named.filter(|it| self.rule.as_ref().is_none_or(|rule| *rule == it.id));
-        Some(named.map(|it| it.id.clone()).collect())
-    }
+/// The rules that `rule` and `technique` leave; `None`: all.
+pub(super) fn rules_of(
+    catalogue: &Catalogue,
+    rule: Option<&str>,
+    technique: Option<&str>,
+) -> Option<Vec<String>> {
+    let Some(technique) = technique else { return rule.map(|it| vec![it.to_owned()]) };
+    let is_part = |it: &String| {
+        it.strip_prefix(technique).is_some_and(|it| it.is_empty() || it.starts_with('.'))
+    };
+    let named = catalogue.iter().filter(|it| it.attack.iter().any(is_part));
+    let named = named.filter(|it| rule.is_none_or(|rule| rule == it.id));
+    Some(named.map(|it| it.id.clone()).collect())
 }
 
 /// Filters that the counters can follow.

@@ -101,7 +101,6 @@ pub struct App {
     pub(crate) sources: Sources,
     /// One change of the policy at a time: it is read, changed and written.
     pub(crate) policy_turn: Mutex<()>,
-    pub(crate) jobs: jobs::Jobs,
     pub(crate) checker: Arc<Checker>,
     turns: Semaphore,
     watchers: Arc<Semaphore>,
@@ -149,7 +148,6 @@ impl App {
             passwords: Passwords::new()?,
             sources: Sources::default(),
             policy_turn: Mutex::new(()),
-            jobs: jobs::Jobs::default(),
             checker: operations().checker()?,
             turns: Semaphore::new(guard::AT_ONCE_MAX),
             watchers: Arc::new(Semaphore::new(live::WATCHERS_MAX)),
@@ -308,12 +306,18 @@ fn finding_operations(all: &mut Operations) {
     let tag = "handling";
     let about = doc("listDecisions", tag, "What people decided about findings, newest first");
     all.add(Method::GET, "/handling", about, handling::history);
+    let about = doc("planHandlingJob", tag, "What a handling job would do");
+    all.add(Method::POST, "/handling/jobs/plan", about, jobs::plan);
+    let about = doc("listHandlingJobs", tag, "Handling jobs, newest first");
+    all.add(Method::GET, "/handling/jobs", about, jobs::list);
     let about = doc("beginHandlingJob", tag, "Decide about all findings of a kind, in a job");
     all.add(Method::POST, "/handling/jobs", about, jobs::begin);
     let about = doc("getHandlingJob", tag, "How far a handling job is");
     all.add(Method::GET, "/handling/jobs/{id}", about, jobs::get);
     let about = doc("stopHandlingJob", tag, "Stop a handling job; what it decided stays");
     all.add(Method::DELETE, "/handling/jobs/{id}", about, jobs::stop);
+    let about = doc("undoHandlingJob", tag, "Take back all that a handling job decided");
+    all.add(Method::POST, "/handling/jobs/{id}/undo", about, jobs::undo);
     let tag = "detections";
     let about =
         doc("listDetections", tag, "Every rule: documentation, cases, hits, where it is on");

@@ -2,6 +2,7 @@
 
 mod access;
 mod client;
+mod jobs;
 mod notifications;
 mod requests;
 mod responses;

@@ -48,7 +48,7 @@ word_schemas! {
     super::whitelist::WhitelistState, "WhitelistState", "Whether a whitelist entry is in force.";
     super::detections::Maturity, "Maturity", "How far a rule may be trusted.";
     super::detections::RuleSwitch, "RuleSwitch", "Whether a rule is on.";
-    super::jobs::JobState, "JobState", "How far a job is.";
+    store::JobState, "JobState", "How far a job is.";
     super::jobs::JobAction, "JobAction", "What can be decided about many findings at once.";
     store::DeliveryState, "DeliveryState", "Where one message for one channel stands.";
     store::Reach, "Reach", "How far notifications may reach over the network.";

@@ -18,6 +18,7 @@ mod enrol;
 mod findings;
 mod hosts;
 mod ingest;
+mod jobs;
 mod notify;
 mod overview;
 mod people;
@@ -34,6 +35,7 @@ pub use enrol::*;
 pub use findings::*;
 pub use hosts::*;
 pub use ingest::*;
+pub use jobs::*;
 pub use notify::*;
 pub use overview::*;
 pub use people::*;
@@ -50,6 +52,7 @@ pub trait Store:
     + FindingStore
     + HostStore
     + IngestStore
+    + JobStore
     + NotifyStore
     + OverviewStore
     + PeopleStore

@@ -1,4 +1,4 @@
-//! Responses, whitelists, detections and jobs, as the console asks for them.
+//! Responses, whitelists and detections, as the console asks for them.
 
 use model::finding::{Evidence, Finding, FindingKind, HandleAction, ProcessFact, Severity, Text};
 use model::id::HostId;
@@ -12,7 +12,7 @@ use crate::store::{
 
 const SHA: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
-async fn host(server: &Server) -> HostId {
+pub(super) async fn host(server: &Server) -> HostId {
     let store = &server.app.store;
     let new = NewEnrolToken {
         digest: [1; 32],
@@ -33,7 +33,7 @@ async fn host(server: &Server) -> HostId {
     store.enrol(ask).await.unwrap().unwrap().host
 }
 
-async fn send(server: &Server, host: HostId, first: u64, records: Vec<Record>) {
+pub(super) async fn send(server: &Server, host: HostId, first: u64, records: Vec<Record>) {
     let records: Vec<_> = (first..).zip(records).collect();
     let batch = IngestBatch {
         host,
@@ -47,13 +47,13 @@ async fn send(server: &Server, host: HostId, first: u64, records: Vec<Record>) {
 }
 
 /// A rule that offers `action`.
-fn rule(server: &Server, action: HandleAction) -> String {
+pub(super) fn rule(server: &Server, action: HandleAction) -> String {
     let rules = &server.app.catalogue;
     let found = rules.iter().find(|it| it.handling.contains(&action));
     found.unwrap_or_else(|| panic!("no rule offers {action}")).id.clone()
 }
 
-fn alarm(rule: &str, number: usize, source: &str, evidence: Vec<Evidence>) -> Finding {
+pub(super) fn alarm(rule: &str, number: usize, source: &str, evidence: Vec<Evidence>) -> Finding {
     let params = json!({ "source": source, "user": "root", "users": 1 });
     Finding {
         kind: FindingKind::Alarm,
@@ -99,16 +99,16 @@ fn packaged() -> Evidence {
     }
 }
 
-async fn first_id(server: &Server, cookie: &str) -> Value {
+pub(super) async fn first_id(server: &Server, cookie: &str) -> Value {
     let page = server.ask("GET", "/findings?status=unhandled", &[cookie], None).await.json();
     page["items"][0]["id"].clone()
 }
 
-async fn post(server: &Server, cookie: &str, path: &str, body: Value) -> Reply {
+pub(super) async fn post(server: &Server, cookie: &str, path: &str, body: Value) -> Reply {
     server.ask("POST", path, &[cookie], Some(&body)).await
 }
 
-async fn get(server: &Server, cookie: &str, path: &str) -> Value {
+pub(super) async fn get(server: &Server, cookie: &str, path: &str) -> Value {
     let reply = server.ask("GET", path, &[cookie], None).await;
     assert_eq!(reply.status, 200, "{path}: {}", reply.text);
     reply.json()
@@ -392,46 +392,4 @@ async fn detections_show_how_they_do_and_are_switched() {
     assert_eq!(by_rule["items"].as_array().unwrap().len(), 4);
     let nothing = get(&server, &cookie, "/findings?technique=T9999").await;
     assert_eq!(nothing["items"], json!([]));
-}
-
-#[tokio::test]
-async fn all_of_a_kind_are_handled_by_a_job() {
-    let server = Server::start().await;
-    let cookie = server.signed_in(Role::Operator).await;
-    let host = host(&server).await;
-    let rule = rule(&server, HandleAction::Ignore);
-    let sent = (0..250).map(|it| Record::Finding {
-        finding: alarm(&rule, it, "192.0.2.77", Vec::new()),
-        scan: None,
-    });
-    send(&server, host, 1, sent.collect()).await;
-    server.pass(std::time::Duration::from_secs(5));
-    for (body, field) in [
-        (json!({ "filter": {}, "action": "ignore" }), "filter"),
-        (json!({ "filter": { "rule": rule }, "action": "mark_handled" }), "remark"),
-        (json!({ "filter": { "rule": rule }, "action": "block_ip" }), "action"),
-    ] {
-        let reply = post(&server, &cookie, "/handling/jobs", body).await;
-        assert_eq!(reply.json()["errors"][0]["field"], field, "{}", reply.text);
-    }
-    let id = first_id(&server, &cookie).await;
-    for (filter, done) in [(json!({ "same_as": id }), 1), (json!({ "rule": rule }), 249)] {
-        let ask = json!({ "filter": filter, "action": "ignore" });
-        let job = post(&server, &cookie, "/handling/jobs", ask).await;
-        assert_eq!(job.status, 202, "{}", job.text);
-        let path = format!("/handling/jobs/{}", job.json()["id"].as_str().unwrap());
-        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
-        let ended = loop {
-            let job = get(&server, &cookie, &path).await;
-            if job["state"] != "running" {
-                break job;
-            }
-            assert!(tokio::time::Instant::now() < deadline, "{job}");
-            tokio::task::yield_now().await;
-        };
-        assert_eq!((&ended["state"], &ended["done"]), (&json!("done"), &json!(done)), "{ended}");
-        assert_eq!(server.ask("DELETE", &path, &[&cookie], None).await.status, 409);
-    }
-    let left = get(&server, &cookie, "/findings/counters?kind=alarm").await;
-    assert_eq!(left["total"], 0);
 }

@@ -5,6 +5,7 @@ pub(crate) mod administration;
 pub(crate) mod assets;
 pub(crate) mod findings;
 pub(crate) mod hosts;
+pub(crate) mod jobs;
 pub(crate) mod notify;
 pub(crate) mod people;
 pub(crate) mod recount;
@@ -59,6 +60,8 @@ macro_rules! conformance_suite {
             hosts::protection_follows_capabilities_and_connection,
             hosts::deletion_leaves_nothing,
             hosts::scans_run_their_course,
+            jobs::a_job_decides_and_is_taken_back,
+            jobs::jobs_are_bounded_and_stop,
             notify::channels_and_routes_are_kept_whole,
             notify::the_outbox_gives_each_message_to_one_sender,
             notify::messages_are_listed_and_sent_again,

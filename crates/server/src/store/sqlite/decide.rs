@@ -108,15 +108,15 @@ pub(super) fn action_of(sql: &Connection, id: FindingId) -> Out<Option<HandleAct
 
 /// What becomes of a finding: `take` an action, or take the last one back.
 #[derive(Clone, Copy)]
-struct Verdict<'a> {
+pub(super) struct Verdict<'a> {
     /// Empty: nobody, the agent could not do what was decided.
-    by: &'a str,
-    at: Timestamp,
-    take: Option<HandleAction>,
-    remark: &'a str,
+    pub(super) by: &'a str,
+    pub(super) at: Timestamp,
+    pub(super) take: Option<HandleAction>,
+    pub(super) remark: &'a str,
 }
 
-fn decide_all(
+pub(super) fn decide_all(
     writing: &mut Writing<'_>,
     ids: &[FindingId],
     verdict: Verdict<'_>,

@@ -104,7 +104,7 @@ impl FindingStore for SqliteStore {
     }
 }
 
-fn check_ids(ids: &[FindingId]) -> Result<()> {
+pub(super) fn check_ids(ids: &[FindingId]) -> Result<()> {
     match ids.len() {
         1..=HANDLE_MAX => Ok(()),
         _ => {

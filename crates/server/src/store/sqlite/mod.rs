@@ -10,6 +10,7 @@ mod enrol;
 mod findings;
 mod hosts;
 mod ingest;
+mod jobs;
 mod notify;
 mod overview;
 mod people;
