@@ -1436,7 +1436,7 @@ export interface components {
          * @description State of one row of the sensor capability matrix.
          * @enum {string}
          */
-        CapabilityState: "active" | "degraded" | "missing";
+        CapabilityState: "active" | "degraded" | "missing" | "off";
         CategoryCount: {
             /** @example brute_force */
             category: string;

@@ -9,16 +9,22 @@ mod connector;
 pub mod ebpf;
 pub mod fanotify;
 mod health;
+pub mod memory;
 pub mod namespace;
 mod polling;
 pub mod processes;
 pub mod procfs;
 
+use std::num::NonZero;
 use std::time::Duration;
 
 use model::event::Event;
 
 pub use health::{Cause, Health, Loss, Missing, Tier};
+
+const RING_BYTES_EACH: u32 = 1 << 20;
+const RING_BYTES_MIN: u32 = 4 << 20;
+const RING_BYTES_MAX: u32 = 32 << 20;
 
 /// What to look at, beyond what is always looked at.
 #[derive(Clone, Debug)]
@@ -41,13 +47,20 @@ impl Default for Config {
         let watched =
             ["/etc", "/root", "/boot", "/usr", "/var/spool/cron", "/proc/sys", "/sys/kernel"];
         Self {
-            ring_bytes: 8 * 1024 * 1024,
+            ring_bytes: ring_bytes(std::thread::available_parallelism().map_or(1, NonZero::get)),
             secret_paths: ["/etc/shadow", "/etc/gshadow", "/root/.ssh"].map(str::to_owned).to_vec(),
             watched_prefixes: watched.map(str::to_owned).to_vec(),
             protected_pids: vec![std::process::id()],
             sweep: Duration::from_secs(2),
         }
     }
+}
+
+/// Processors write at once, and one reader empties the ring: the more of them, the more room.
+/// Mapped twice, it counts twice in the resident memory.
+fn ring_bytes(processors: usize) -> u32 {
+    let each = u32::try_from(processors).unwrap_or(u32::MAX).saturating_mul(RING_BYTES_EACH);
+    each.clamp(RING_BYTES_MIN, RING_BYTES_MAX).next_power_of_two()
 }
 
 /// Why a sensor could not be opened or stopped telling.

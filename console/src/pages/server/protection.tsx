@@ -10,7 +10,7 @@ import { useWords } from "../../parts/words";
 import { usePrefs } from "../../prefs";
 
 const route = getRouteApi("/frame/servers/$host");
-const ORDER: Capability["state"][] = ["missing", "degraded", "active"];
+const ORDER: Capability["state"][] = ["missing", "degraded", "active", "off"];
 const VIEWS = ["sees", "blocked", "isolated"] as const;
 
 /** What guards this server, what that costs, and what was done here. */

@@ -284,6 +284,7 @@ impl State {
             state: match it.state() {
                 CapabilityState::Active => "active",
                 CapabilityState::Degraded => "degraded",
+                CapabilityState::Off => "off",
                 CapabilityState::Missing | CapabilityState::Unspecified => "missing",
             }
             .to_owned(),

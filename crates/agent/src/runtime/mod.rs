@@ -11,6 +11,7 @@ mod reporter;
 pub mod responder;
 mod response;
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -50,6 +51,8 @@ const ORDERS_WAITING_MAX: usize = 256;
 /// How long the agent before this one may take to end, and how often that is looked at.
 const PREDECESSOR_ENDS: Duration = Duration::from_secs(10);
 const PREDECESSOR_LOOK: Duration = Duration::from_millis(100);
+/// Each time costs about a millisecond.
+const GIVE_MEMORY_BACK: Duration = Duration::from_secs(30);
 const POLICY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What the agent needs to know before it starts.
@@ -92,6 +95,7 @@ struct KeptPolicy {
 
 /// Runs until `stop` turns true.
 pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), RuntimeError> {
+    sensor::memory::share_heaps();
     let dir = &config.state_dir;
     std::fs::create_dir_all(dir)
         .map_err(|source| RuntimeError::StateDir { path: dir.clone(), source })?;
@@ -147,6 +151,7 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Runt
     let (ended, ()) = tokio::select! {
         ended = working => ended,
         never = alive::signs(dir) => match never {},
+        never = give_memory_back() => match never {},
     };
     processes_stop.store(true, Ordering::Relaxed);
     // Full only of policies, which it takes before it looks again.
@@ -157,6 +162,15 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Runt
     join(assets_thread, "assets");
     join(processes, "processes");
     ended.map_err(RuntimeError::Link)
+}
+
+/// What a scan or loading needed for a moment does not stay.
+async fn give_memory_back() -> Infallible {
+    let mut every = tokio::time::interval(GIVE_MEMORY_BACK);
+    loop {
+        every.tick().await;
+        sensor::memory::give_back();
+    }
 }
 
 /// An agent whose supervisor died is still ending when the next one starts: its threads finish

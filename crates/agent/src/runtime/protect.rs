@@ -145,7 +145,7 @@ impl Protector {
     /// Keeps a guard for as long as the policy wants one.
     fn guard(&self, verdicts: &Verdicts, wanted: &AtomicBool, stop: &AtomicBool) {
         let off = "the policy does not ask before programs start";
-        self.reporter.one(GUARD_CAPABILITY, CapabilityState::Missing, off);
+        self.reporter.one(GUARD_CAPABILITY, CapabilityState::Off, off);
         while !stop.load(Ordering::Relaxed) {
             if !wanted.load(Ordering::Relaxed) {
                 std::thread::sleep(LOOK);
@@ -166,7 +166,7 @@ impl Protector {
                 };
                 supervise(command, verdicts, |it| self.hear(it), &over);
             });
-            self.reporter.one(GUARD_CAPABILITY, CapabilityState::Missing, off);
+            self.reporter.one(GUARD_CAPABILITY, CapabilityState::Off, off);
         }
     }
 

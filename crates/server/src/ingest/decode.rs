@@ -223,6 +223,7 @@ pub(super) fn capabilities(messages: Vec<wire::Capability>) -> Result<Vec<Capabi
             wire::CapabilityState::Active => CapabilityState::Active,
             wire::CapabilityState::Degraded => CapabilityState::Degraded,
             wire::CapabilityState::Missing => CapabilityState::Missing,
+            wire::CapabilityState::Off => CapabilityState::Off,
             wire::CapabilityState::Unspecified => {
                 return Err("a capability has a state".to_owned());
             }

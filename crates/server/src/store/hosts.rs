@@ -43,6 +43,15 @@ model::words! {
         Active = "active",
         Degraded = "degraded",
         Missing = "missing",
+        /// It could run, and the policy does not want it: no blind spot.
+        Off = "off",
+    }
+}
+
+impl CapabilityState {
+    /// Something that was wanted is not seen, or not whole.
+    pub fn is_blind(self) -> bool {
+        matches!(self, Self::Degraded | Self::Missing)
     }
 }
 
@@ -52,7 +61,7 @@ pub struct Capability {
     /// Stable id: `process_events`, `journal`, ...
     pub id: String,
     pub state: CapabilityState,
-    /// Why it is degraded or missing, one sentence of the agent.
+    /// Why it is not active, one sentence of the agent.
     pub reason: String,
 }
 
@@ -166,7 +175,7 @@ impl Host {
         }
         for it in &self.capabilities {
             let (en, zh) = match it.state {
-                CapabilityState::Active => continue,
+                CapabilityState::Active | CapabilityState::Off => continue,
                 CapabilityState::Degraded => ("degraded", "能力受限"),
                 CapabilityState::Missing => ("missing", "缺失"),
             };
@@ -190,7 +199,7 @@ pub fn protection_of(
     capabilities: &[Capability],
 ) -> Protection {
     let active = capabilities.iter().any(|it| it.state == CapabilityState::Active);
-    let lacking = capabilities.iter().any(|it| it.state != CapabilityState::Active);
+    let lacking = capabilities.iter().any(|it| it.state.is_blind());
     match connection {
         _ if revoked || !active => Protection::Unprotected,
         Connection::Never => Protection::Unprotected,

@@ -137,6 +137,12 @@ pub(crate) async fn protection_follows_capabilities_and_connection(bench: &Bench
     let shown = bench.store.hello(hello(host, "a")).await.unwrap();
     assert_eq!((shown.connection, shown.protection), (Connection::Online, Protection::Protected));
     assert_eq!(count().await, (1, 1, 0, 0, 0));
+    let unwanted = vec![
+        capability("journal", CapabilityState::Active),
+        capability("exec_guard", CapabilityState::Off),
+    ];
+    bench.send(host, 9, vec![Record::Capabilities(unwanted)]).await;
+    assert_eq!(count().await, (1, 1, 0, 0, 0), "what the policy does not want is no blind spot");
     let lacking = vec![
         capability("journal", CapabilityState::Active),
         capability("process_events", CapabilityState::Missing),

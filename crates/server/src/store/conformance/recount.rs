@@ -89,7 +89,8 @@ async fn step_once(
         }
         _ => {
             let lacking = ["journal", "auth_log"].map(|it| {
-                let state = CapabilityState::ALL[dice.roll(3) as usize];
+                let state =
+                    CapabilityState::ALL[dice.roll(CapabilityState::ALL.len() as u64) as usize];
                 capability(it, state)
             });
             let records = vec![Record::Capabilities(lacking.to_vec())];
@@ -176,7 +177,7 @@ async fn check_dashboard(bench: &Bench<'_>, items: &[FindingItem], hosts: &[Host
     );
     let mut blind: BTreeMap<String, u64> = BTreeMap::new();
     for it in hosts.iter().flat_map(|it| &it.capabilities) {
-        if it.state != CapabilityState::Active {
+        if it.state.is_blind() {
             *blind.entry(it.id.clone()).or_default() += 1;
         }
     }

@@ -16,10 +16,10 @@ use super::state::Writing;
 use super::tally::add_counter;
 use super::{SqliteStore, delta, findings};
 use crate::store::{
-    AuditEntry, Capability, CapabilityState, Connection as Link, CountFilter, FindingStore, Group,
-    HeartbeatRow, HelloRow, Host, HostDay, HostDetail, HostFacts, HostFilter, HostIdentity,
-    HostPatch, HostSort, HostStore, KindCounts, LogEvent, Login, OpenCount, Order, Page, PageAsk,
-    Protection, Result, StoreError, Usage, protection_of, summary_column,
+    AuditEntry, Capability, Connection as Link, CountFilter, FindingStore, Group, HeartbeatRow,
+    HelloRow, Host, HostDay, HostDetail, HostFacts, HostFilter, HostIdentity, HostPatch, HostSort,
+    HostStore, KindCounts, LogEvent, Login, OpenCount, Order, Page, PageAsk, Protection, Result,
+    StoreError, Usage, protection_of, summary_column,
 };
 
 /// Hosts looked at for one page of a filtered list.
@@ -527,7 +527,7 @@ impl HostState {
         if self.connection != Link::Online {
             names.insert("offline".to_owned());
         }
-        let lacking = self.capabilities.iter().filter(|it| it.state != CapabilityState::Active);
+        let lacking = self.capabilities.iter().filter(|it| it.state.is_blind());
         names.extend(lacking.map(|it| format!("blind.{}", it.id)));
         names
     }
