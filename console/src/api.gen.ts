@@ -1952,10 +1952,19 @@ export interface components {
             /** @description How many entries all pages have together, where that is known without counting them. */
             total: null | components["schemas"]["Total"];
         };
-        /** @description Absent parts stay as they are. */
+        /**
+         * @description Absent parts stay as they are. An entry that says something else is another one: it begins
+         *     without hits under a name of its own, and the one before counts as removed.
+         */
         EntryChange: {
+            /** @description The warnings of the dry run were read. */
+            confirm?: boolean;
             expires_at?: components["schemas"]["Timestamp"] | null;
+            login?: components["schemas"]["LoginPattern"] | null;
+            /** @description An entry for alarms does not end by itself any more. */
+            never_expires?: boolean;
             owner?: string | null;
+            pattern?: components["schemas"]["AlarmPattern"] | null;
             remark?: string | null;
         };
         /** @description A frozen fact that a finding quotes. */
@@ -2613,6 +2622,13 @@ export interface components {
             /** @description How many entries all pages have together, where that is known without counting them. */
             total: null | components["schemas"]["Total"];
         };
+        /** @description What an entry for log-ins is about; at least one of address and account is given. */
+        LoginPattern: {
+            address?: components["schemas"]["AddressText"] | null;
+            host?: components["schemas"]["HostId"] | null;
+            /** @example backup */
+            user?: string | null;
+        };
         /** @description When log-in failures and log-ins become alarms. Spans are seconds. */
         LoginPolicy: {
             /**
@@ -2740,7 +2756,7 @@ export interface components {
             /** @example production */
             name: string;
         };
-        /** @description A new entry for log-ins; at least one part is given. */
+        /** @description A new entry for log-ins. */
         NewLoginEntry: {
             address?: components["schemas"]["AddressText"] | null;
             host?: components["schemas"]["HostId"] | null;
@@ -3497,11 +3513,10 @@ export interface components {
             finding: components["schemas"]["FindingId"] | null;
             /**
              * Format: int64
-             * @description Alarms that were not raised because of it. Null for log-ins: agents do not count them.
+             * @description Alarms that were not raised, or log-in attempts that were not judged, because of it.
              */
-            hits: number | null;
-            /** @description Log-ins: the server; null for every server. */
-            host: string | null;
+            hits: number;
+            host: components["schemas"]["HostRef"] | null;
             /** @example alarm-3f9c2b7a90de1124 */
             id: string;
             judge: components["schemas"]["WhitelistJudge"] | null;

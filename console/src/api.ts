@@ -5,6 +5,7 @@ import type {
   AlarmPattern,
   BlockAsk,
   ChannelAsk,
+  EntryChange,
   Finding,
   HandleAction,
   HandleOptions,
@@ -269,6 +270,8 @@ export const act = {
   cancelResponse: (id: string) => answered(client.DELETE("/responses/{id}", { params: byId(id) })),
   addAlarmEntry: (body: NewAlarmEntry) => answered(client.POST("/whitelist/alarms", { body })),
   addLoginEntry: (body: NewLoginEntry) => answered(client.POST("/whitelist/logins", { body })),
+  changeEntry: (id: string, body: Partial<EntryChange>) =>
+    answered(client.PATCH("/whitelist/{id}", { params: byId(id), body: body as EntryChange })),
   removeEntry: (id: string) => answered(client.DELETE("/whitelist/{id}", { params: byId(id) })),
   restoreEntry: (id: string) =>
     answered(client.POST("/whitelist/{id}/restore", { params: byId(id) })),

@@ -41,6 +41,7 @@ export type Whitelisted = Schemas["Whitelisted"];
 export type AlarmPattern = Schemas["AlarmPattern"];
 export type BlockAsk = Schemas["BlockAsk"];
 export type NewAlarmEntry = Schemas["NewAlarmEntry"];
+export type EntryChange = Schemas["EntryChange"];
 export type NewLoginEntry = Schemas["NewLoginEntry"];
 export type RuleSwitch = Schemas["RuleSwitch"];
 export type FeatureCost = Schemas["FeatureCost"];

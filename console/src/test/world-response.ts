@@ -108,7 +108,14 @@ export const WHITELIST: Whitelisted[] = [
     removed_at: ago(50),
     removed_by: "admin",
   }),
-  entry(3, { kind: "login", address: "192.0.2.0/24", user: "backup" }),
+  entry(3, {
+    kind: "login",
+    address: "192.0.2.0/24",
+    user: "backup",
+    host: ref(0),
+    hits: 1_204,
+    last_hit_at: ago(90),
+  }),
   entry(4, { kind: "login", user: "部署账号" }),
 ];
 
@@ -129,7 +136,7 @@ function entry(index: number, own: Partial<Whitelisted>): Whitelisted {
     remark: "",
     created_at: ago(86_400),
     finding: null,
-    hits: own.kind === "login" ? null : 0,
+    hits: 0,
     last_hit_at: null,
     removed_at: null,
     removed_by: "",

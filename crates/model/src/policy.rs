@@ -41,7 +41,7 @@ impl Policy {
         let mut own = self.clone();
         own.login.whitelist.retain(|it| it.host.as_deref().is_none_or(|it| it == host));
         for entry in &mut own.login.whitelist {
-            entry.host = None;
+            *entry = entry.as_told();
         }
         for it in std::mem::take(&mut own.groups).iter().filter(|it| it.group == group) {
             let rules = &mut own.detect.disabled_rules;
@@ -123,6 +123,27 @@ pub struct LoginWhitelistEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 64))]
     pub host: Option<String>,
+}
+
+impl LoginWhitelistEntry {
+    /// Named by what it says: `login-` and 16 hexadecimal digits.
+    pub fn id(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for part in [&self.host, &self.address, &self.user] {
+            let text = part.as_deref();
+            hasher.update(&[u8::from(text.is_some())]);
+            hasher.update(&(text.map_or(0, str::len) as u64).to_le_bytes());
+            hasher.update(text.unwrap_or_default().as_bytes());
+        }
+        let hex = hasher.finalize().to_hex();
+        format!("login-{}", hex.as_str().chars().take(16).collect::<String>())
+    }
+
+    /// As agents are told of it: without the host, whose own policy it stands in.
+    #[must_use]
+    pub fn as_told(&self) -> Self {
+        Self { host: None, ..self.clone() }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -58,7 +58,15 @@ pub struct Missing {
     pub reason: String,
 }
 
+/// How the reason begins where the host has nothing that the part would see.
+const NOT_APPLICABLE: &str = "not applicable";
+
 impl Missing {
+    /// Whether something is not seen for want of it.
+    pub fn is_loss(&self) -> bool {
+        !self.reason.starts_with(NOT_APPLICABLE)
+    }
+
     pub(crate) fn new(name: &str, reason: &str) -> Self {
         Self { name: name.to_owned(), reason: reason.to_owned() }
     }

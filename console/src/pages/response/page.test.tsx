@@ -53,6 +53,29 @@ test("a response that waits for its agent can be cancelled", async () => {
   );
 });
 
+test("an entry is changed: its end, its owner, what it is about", async () => {
+  const user = userEvent.setup();
+  const { sent } = show("/response/whitelist");
+  await screen.findByText("our own scanner");
+  const [change] = await screen.findAllByRole("button", { name: "Change" });
+  if (!change) throw new Error("nothing to change");
+  await user.click(change);
+  const dialog = await screen.findByRole("dialog");
+  await within(dialog).findByText(/kept quiet 812 of 1,241 alarms/);
+  const owner = within(dialog).getByRole("textbox", { name: "Owner" });
+  await user.clear(owner);
+  await user.type(owner, "bob");
+  await user.click(within(dialog).getByRole("button", { name: "Save" }));
+  await waitFor(() =>
+    expect(sent.find((it) => it.what === "PATCH /whitelist/entry-0")?.body).toEqual({
+      never_expires: false,
+      remark: "our own scanner",
+      owner: "bob",
+      confirm: false,
+    }),
+  );
+});
+
 test("a decision can be undone from the history", async () => {
   const user = userEvent.setup();
   const { sent } = show("/response/history");

@@ -1,23 +1,33 @@
-// New entries of the whitelists; an alarm entry shows first what it would have kept quiet.
+// Entries of the whitelists, new or changed; one for alarms shows first what it would have kept
+// quiet.
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Alert, Checkbox, Input, Modal, Select } from "antd";
 import { useId, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { act, read } from "../../api";
-import type { AlarmPattern } from "../../contract";
+import type { AlarmPattern, NamedRef, Whitelisted } from "../../contract";
+import { formatExact } from "../../format";
+import { HostPick } from "../../parts/host-pick";
 import { DryRunView, PatternEditor } from "../../parts/pattern";
 import { useProblemText } from "../../parts/problem";
 import { useText } from "../../parts/text";
+import { usePrefs } from "../../prefs";
 
 const DAY_MS = 86_400_000;
-const LIVES = [0, 1, 7, 30, 90] as const;
+const NEVER = 0;
+/** The end stays what it is. */
+const AS_IS = -1;
+const LIVES = [NEVER, 1, 7, 30, 90] as const;
 const REMARK_MAX = 1_000;
+const OWNER_MAX = 64;
 
 interface Props {
+  /** The entry to change; absent: a new one. */
+  entry?: Whitelisted | undefined;
   onClose: () => void;
 }
 
-function useAdded(onClose: () => void) {
+function useSaved(onClose: () => void) {
   const queries = useQueryClient();
   return async () => {
     await queries.invalidateQueries({
@@ -27,49 +37,66 @@ function useAdded(onClose: () => void) {
   };
 }
 
-export function AlarmEntryDialog({ onClose }: Props) {
+const after = (days: number): string => new Date(Date.now() + days * DAY_MS).toISOString();
+
+const patternOf = (it: Whitelisted | undefined): AlarmPattern => ({
+  rule: it?.rule ?? "",
+  field: it?.field ?? "subject",
+  judge: it?.judge ?? "equals",
+  value: it?.value ?? "",
+});
+
+export function AlarmEntryDialog({ entry, onClose }: Props) {
   const { t } = useTranslation();
   const say = useProblemText();
   const text = useText();
   const id = useId();
-  const added = useAdded(onClose);
+  const saved = useSaved(onClose);
   const { data: detections } = useQuery(read.detections());
-  const [pattern, setPattern] = useState<AlarmPattern>({
-    rule: "",
-    field: "subject",
-    judge: "equals",
-    value: "",
-  });
-  const [days, setDays] = useState(0);
-  const [remark, setRemark] = useState("");
+  const before = patternOf(entry);
+  const [pattern, setPattern] = useState<AlarmPattern>(before);
+  const [days, setDays] = useState(entry ? AS_IS : NEVER);
+  const [remark, setRemark] = useState(entry?.remark ?? "");
+  const [owner, setOwner] = useState(entry?.owner ?? "");
   const [confirm, setConfirm] = useState(false);
   const ready = pattern.field.trim() !== "" && pattern.value.trim() !== "";
+  const changed = !entry || JSON.stringify(pattern) !== JSON.stringify(before);
   const tried = useQuery({ ...read.dryRun(pattern), enabled: ready });
-  const warned = (tried.data?.warnings.length ?? 0) > 0;
-  const add = useMutation({
-    mutationFn: () =>
-      act.addAlarmEntry({
-        pattern,
-        remark: remark.trim(),
-        confirm,
-        expires_at: days === 0 ? null : new Date(Date.now() + days * DAY_MS).toISOString(),
-      }),
-    onSuccess: added,
+  const warned = changed && (tried.data?.warnings.length ?? 0) > 0;
+  const save = useMutation({
+    mutationFn: (): Promise<unknown> =>
+      entry
+        ? act.changeEntry(entry.id, {
+            ...(changed && { pattern }),
+            ...(days > NEVER && { expires_at: after(days) }),
+            never_expires: days === NEVER,
+            remark: remark.trim(),
+            owner: owner.trim() || entry.owner,
+            confirm,
+          })
+        : act.addAlarmEntry({
+            pattern,
+            remark: remark.trim(),
+            confirm,
+            expires_at: days === NEVER ? null : after(days),
+          }),
+    onSuccess: saved,
   });
   const rule = detections?.items.find((it) => it.id === pattern.rule);
-  const values = Object.fromEntries(["subject", ...(rule?.params ?? [])].map((it) => [it, ""]));
+  const named = new Set(["subject", ...(rule?.params ?? []), pattern.field]);
+  const values = Object.fromEntries([...named].map((it) => [it, ""]));
   return (
     <Modal
       open
       width={620}
-      title={t("whitelist.add_alarm")}
-      okText={t("whitelist.add")}
+      title={t(entry ? "whitelist.change_alarm" : "whitelist.add_alarm")}
+      okText={t(entry ? "part.save" : "whitelist.add")}
       cancelText={t("part.cancel")}
       okButtonProps={{
         disabled: !tried.isSuccess || (warned && !confirm),
-        loading: add.isPending,
+        loading: save.isPending,
       }}
-      onOk={() => add.mutate()}
+      onOk={() => save.mutate()}
       onCancel={onClose}
     >
       <div className="form">
@@ -102,58 +129,127 @@ export function AlarmEntryDialog({ onClose }: Props) {
             {t("whitelist.confirm")}
           </Checkbox>
         )}
+        {entry && changed && <p className="muted">{t("whitelist.begins_anew")}</p>}
         <label htmlFor={`${id}e`}>{t("whitelist.expires")}</label>
-        <Select
-          id={`${id}e`}
-          value={days}
-          onChange={setDays}
-          options={LIVES.map((it) => ({
-            value: it,
-            label: it === 0 ? t("whitelist.never") : t("token.days", { count: it }),
-          }))}
+        <Ends id={`${id}e`} entry={entry} days={days} onChange={setDays} />
+        <Remarks
+          id={id}
+          remark={remark}
+          onRemark={setRemark}
+          {...(entry && { owner, onOwner: setOwner })}
         />
-        <label htmlFor={`${id}m`}>{t("handle.remark_optional")}</label>
-        <Input
-          id={`${id}m`}
-          maxLength={REMARK_MAX}
-          value={remark}
-          onChange={(event) => setRemark(event.target.value)}
-        />
-        {add.error && <Alert type="error" showIcon title={say(add.error)} />}
+        {save.error && <Alert type="error" showIcon title={say(save.error)} />}
       </div>
     </Modal>
   );
 }
 
-export function LoginEntryDialog({ onClose }: Props) {
+interface EndsProps {
+  id: string;
+  entry: Whitelisted | undefined;
+  days: number;
+  onChange: (days: number) => void;
+}
+
+function Ends({ id, entry, days, onChange }: EndsProps) {
+  const { t } = useTranslation();
+  const { language } = usePrefs();
+  const now = entry?.expires_at
+    ? formatExact(Date.parse(entry.expires_at), language)
+    : t("whitelist.never");
+  return (
+    <Select
+      id={id}
+      value={days}
+      onChange={onChange}
+      options={[
+        ...(entry ? [{ value: AS_IS, label: t("whitelist.ends_as_is", { when: now }) }] : []),
+        ...LIVES.map((it) => ({
+          value: it,
+          label: it === NEVER ? t("whitelist.never") : t("token.days", { count: it }),
+        })),
+      ]}
+    />
+  );
+}
+
+interface RemarksProps {
+  id: string;
+  remark: string;
+  onRemark: (text: string) => void;
+  owner?: string;
+  onOwner?: (text: string) => void;
+}
+
+/** Why the entry is there, and who answers for it. */
+function Remarks({ id, remark, onRemark, owner, onOwner }: RemarksProps) {
+  const { t } = useTranslation();
+  return (
+    <>
+      <label htmlFor={`${id}m`}>{t("handle.remark_optional")}</label>
+      <Input
+        id={`${id}m`}
+        maxLength={REMARK_MAX}
+        value={remark}
+        onChange={(event) => onRemark(event.target.value)}
+      />
+      {onOwner && (
+        <>
+          <label htmlFor={`${id}o`}>{t("whitelist.owner")}</label>
+          <Input
+            id={`${id}o`}
+            maxLength={OWNER_MAX}
+            value={owner ?? ""}
+            onChange={(event) => onOwner(event.target.value)}
+          />
+        </>
+      )}
+    </>
+  );
+}
+
+export function LoginEntryDialog({ entry, onClose }: Props) {
   const { t } = useTranslation();
   const say = useProblemText();
   const id = useId();
-  const added = useAdded(onClose);
-  const [address, setAddress] = useState("");
-  const [user, setUser] = useState("");
-  const [remark, setRemark] = useState("");
-  const add = useMutation({
-    mutationFn: () =>
-      act.addLoginEntry({
-        address: address.trim() || null,
-        user: user.trim() || null,
-        host: null,
-        remark: remark.trim(),
-      }),
-    onSuccess: added,
+  const saved = useSaved(onClose);
+  const [address, setAddress] = useState(entry?.address ?? "");
+  const [user, setUser] = useState(entry?.user ?? "");
+  const [host, setHost] = useState<NamedRef | null>(entry?.host ?? null);
+  const [remark, setRemark] = useState(entry?.remark ?? "");
+  const [owner, setOwner] = useState(entry?.owner ?? "");
+  const login = {
+    address: address.trim() || null,
+    user: user.trim() || null,
+    host: host?.id ?? null,
+  };
+  const changed =
+    entry &&
+    (login.address !== entry.address ||
+      login.user !== entry.user ||
+      login.host !== (entry.host?.id ?? null));
+  const save = useMutation({
+    mutationFn: (): Promise<unknown> =>
+      entry
+        ? act.changeEntry(entry.id, {
+            ...(changed && { login }),
+            remark: remark.trim(),
+            owner: owner.trim() || entry.owner,
+          })
+        : act.addLoginEntry({ ...login, remark: remark.trim() }),
+    onSuccess: saved,
   });
   return (
     <Modal
       open
-      title={t("whitelist.add_login")}
-      okText={t("whitelist.add")}
+      title={t(entry ? "whitelist.change_login" : "whitelist.add_login")}
+      okText={t(entry ? "part.save" : "whitelist.add")}
       cancelText={t("part.cancel")}
       okButtonProps={{
-        disabled: !address.trim() && !user.trim(),
-        loading: add.isPending,
+        disabled: !login.address && !login.user,
+        loading: save.isPending,
       }}
-      onOk={() => add.mutate()}
+      onOk={() => save.mutate()}
       onCancel={onClose}
     >
       <div className="form">
@@ -173,14 +269,16 @@ export function LoginEntryDialog({ onClose }: Props) {
           value={user}
           onChange={(event) => setUser(event.target.value)}
         />
-        <label htmlFor={`${id}m`}>{t("handle.remark_optional")}</label>
-        <Input
-          id={`${id}m`}
-          maxLength={REMARK_MAX}
-          value={remark}
-          onChange={(event) => setRemark(event.target.value)}
+        <label htmlFor={`${id}h`}>{t("finding.host")}</label>
+        <HostPick id={`${id}h`} value={host} none={t("whitelist.every_host")} onPick={setHost} />
+        {changed && <p className="muted">{t("whitelist.begins_anew")}</p>}
+        <Remarks
+          id={id}
+          remark={remark}
+          onRemark={setRemark}
+          {...(entry && { owner, onOwner: setOwner })}
         />
-        {add.error && <Alert type="error" showIcon title={say(add.error)} />}
+        {save.error && <Alert type="error" showIcon title={say(save.error)} />}
       </div>
     </Modal>
   );

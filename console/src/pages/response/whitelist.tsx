@@ -6,6 +6,7 @@ import { useTranslation } from "react-i18next";
 import { act, read } from "../../api";
 import type { Whitelisted } from "../../contract";
 import { formatNumber } from "../../format";
+import { HostLink } from "../../parts/host-link";
 import { useMay } from "../../parts/permission";
 import { Pick } from "../../parts/pick";
 import { useProblemText } from "../../parts/problem";
@@ -29,6 +30,7 @@ export function WhitelistSection() {
   const navigate = useNavigate({ from: "/response/$section" });
   const may = useMay();
   const [adding, setAdding] = useState(false);
+  const [changing, setChanging] = useState<Whitelisted>();
   const set = (change: Edit<ResponseSearch>) =>
     void navigate({ search: (before) => edited(before, change), replace: true });
   const list = search.list ?? "alarm";
@@ -36,7 +38,15 @@ export function WhitelistSection() {
   const all = useQuery(read.whitelist());
   const source = listSource(all);
   const rows = source.rows?.filter((it) => it.kind === list && it.state === state);
-  const columns = useColumns(list);
+  const columns = useColumns(list, setChanging);
+  const dialog = {
+    entry: changing,
+    onClose: () => {
+      setAdding(false);
+      setChanging(undefined);
+    },
+  };
+  const open = adding || changing !== undefined;
   return (
     <>
       <search className="filters">
@@ -69,13 +79,16 @@ export function WhitelistSection() {
         rowKey={(it) => it.id}
         empty={{ title: t("whitelist.none"), hint: t(`whitelist.none_hint.${list}`) }}
       />
-      {adding && list === "alarm" && <AlarmEntryDialog onClose={() => setAdding(false)} />}
-      {adding && list === "login" && <LoginEntryDialog onClose={() => setAdding(false)} />}
+      {open && list === "alarm" && <AlarmEntryDialog {...dialog} />}
+      {open && list === "login" && <LoginEntryDialog {...dialog} />}
     </>
   );
 }
 
-function useColumns(list: "alarm" | "login"): Column<Whitelisted>[] {
+function useColumns(
+  list: "alarm" | "login",
+  onChange: (it: Whitelisted) => void,
+): Column<Whitelisted>[] {
   const { t } = useTranslation();
   const { language } = usePrefs();
   const words = useWords();
@@ -122,20 +135,6 @@ function useColumns(list: "alarm" | "login"): Column<Whitelisted>[] {
             },
           },
           {
-            id: "hits",
-            title: t("whitelist.hits"),
-            about: t("whitelist.hits_about"),
-            width: 90,
-            end: true,
-            render: (it) => formatNumber(it.hits ?? 0, language),
-          },
-          {
-            id: "last_hit",
-            title: t("whitelist.last_hit"),
-            width: 112,
-            render: (it) => <When at={it.last_hit_at} />,
-          },
-          {
             id: "expires",
             title: t("whitelist.expires"),
             width: 150,
@@ -158,11 +157,26 @@ function useColumns(list: "alarm" | "login"): Column<Whitelisted>[] {
             id: "host",
             title: t("finding.host"),
             width: 200,
-            render: (it) => mono(it.host ?? t("whitelist.every_host")),
+            render: (it) =>
+              it.host ? <HostLink host={it.host} /> : mono(t("whitelist.every_host")),
           },
         ];
   return [
     ...own,
+    {
+      id: "hits",
+      title: t("whitelist.hits"),
+      about: t(`whitelist.hits_about.${list}`),
+      width: 84,
+      end: true,
+      render: (it) => formatNumber(it.hits, language),
+    },
+    {
+      id: "last_hit",
+      title: t("whitelist.last_hit"),
+      width: 112,
+      render: (it) => <When at={it.last_hit_at} />,
+    },
     { id: "owner", title: t("whitelist.owner"), width: 90, render: (it) => it.owner || "—" },
     {
       id: "remark",
@@ -183,11 +197,21 @@ function useColumns(list: "alarm" | "login"): Column<Whitelisted>[] {
         <StateMark state={it.state} name={t(`whitelist.state.${it.state}`)} pending={null} />
       ),
     },
-    { id: "act", title: t("finding.action"), width: 108, render: (it) => <EntryAction it={it} /> },
+    {
+      id: "act",
+      title: t("finding.action"),
+      width: 168,
+      render: (it) => <EntryAction it={it} onChange={onChange} />,
+    },
   ];
 }
 
-function EntryAction({ it }: { it: Whitelisted }) {
+interface ActionProps {
+  it: Whitelisted;
+  onChange: (it: Whitelisted) => void;
+}
+
+function EntryAction({ it, onChange }: ActionProps) {
   const { t } = useTranslation();
   const { message } = App.useApp();
   const say = useProblemText();
@@ -208,8 +232,13 @@ function EntryAction({ it }: { it: Whitelisted }) {
       {t("handle.undo")}
     </Button>
   ) : (
-    <Button size="small" loading={remove.isPending} onClick={() => remove.mutate(it.id)}>
-      {t("policy.remove")}
-    </Button>
+    <span className="row-actions">
+      <Button size="small" onClick={() => onChange(it)}>
+        {t("part.change")}
+      </Button>
+      <Button size="small" loading={remove.isPending} onClick={() => remove.mutate(it.id)}>
+        {t("policy.remove")}
+      </Button>
+    </span>
   );
 }

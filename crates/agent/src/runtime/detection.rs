@@ -112,6 +112,7 @@ impl State {
             tracing::error!(reason, "detection failed and is started again");
             let told = format!("detection failed: {reason}");
             self.worker.reporter.one(SENSOR, CapabilityState::Missing, &told);
+            self.worker.reporter.one(RULES, CapabilityState::Missing, &told);
             if (self.worker.clock)().since(began) > PAUSE_MAX {
                 pause = PAUSE_MIN;
             }
@@ -244,8 +245,9 @@ impl State {
     /// The tier, what of it is missing and what was lost, for the server.
     fn report(&self, core: &Core) {
         let health = core.health();
+        let missing = health.missing.iter().filter(|it| it.is_loss());
         let missing: Vec<String> =
-            health.missing.iter().map(|it| format!("{} ({})", it.name, it.reason)).collect();
+            missing.map(|it| format!("{} ({})", it.name, it.reason)).collect();
         let state = if health.tier == Tier::Ebpf && missing.is_empty() {
             CapabilityState::Active
         } else {

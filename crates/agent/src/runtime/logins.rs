@@ -14,7 +14,7 @@ use model::finding::Finding;
 use model::policy::LoginPolicy;
 use model::time::Timestamp;
 use model::wire::record::Record as Body;
-use model::wire::{LoginSeen, Record};
+use model::wire::{LoginSeen, Record, WhitelistHits};
 use tokio::sync::mpsc;
 
 use super::reporter::Reporter;
@@ -29,6 +29,8 @@ const BATCH_MAX: usize = 1024;
 const TICK: Duration = Duration::from_secs(1);
 /// Between two writings of what was learned.
 const KEEP_EVERY: Duration = Duration::from_mins(1);
+/// Between two messages about what the whitelist passed over.
+const HITS_EVERY: Duration = Duration::from_secs(30);
 const STATE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Findings that wait for the alarm lane to take them again.
 const PENDING_MAX: usize = 10_000;
@@ -50,6 +52,8 @@ pub(super) struct LoginWorker {
     answers: Answers,
     state: PathBuf,
     kept_at: Timestamp,
+    hits_told_at: Timestamp,
+    hits: Vec<Record>,
     changed: bool,
     dropped: u64,
     pending: Vec<Finding>,
@@ -77,6 +81,8 @@ impl LoginWorker {
             answers,
             state,
             kept_at: clock(),
+            hits_told_at: clock(),
+            hits: Vec::new(),
             changed: false,
             pending: Vec::new(),
             overflowed: 0,
@@ -106,6 +112,7 @@ impl LoginWorker {
             }
         }
         self.tick();
+        self.tell_hits((self.clock)());
         self.keep();
     }
 
@@ -160,6 +167,9 @@ impl LoginWorker {
         self.pending.extend(self.health.telemetry_lost(self.dropped, dropped, now));
         self.dropped = dropped;
         self.send();
+        if now.since(self.hits_told_at) >= HITS_EVERY {
+            self.tell_hits(now);
+        }
         if self.changed && now.since(self.kept_at) >= KEEP_EVERY {
             self.kept_at = now;
             self.keep();
@@ -183,6 +193,25 @@ impl LoginWorker {
                 self.pending.truncate(PENDING_MAX);
                 self.overflowed += over as u64;
                 tracing::error!(%error, lost = self.overflowed, "alarms could not be queued, trying again");
+            }
+        }
+    }
+
+    /// Counts wait for the next time when the queue does not take them.
+    fn tell_hits(&mut self, now: Timestamp) {
+        self.hits_told_at = now;
+        let hits = self.correlator.take_hits().into_iter().map(|(entry, (hits, at))| {
+            record(Body::WhitelistHits(WhitelistHits { entry, hits, at_us: at.0 }))
+        });
+        self.hits.extend(hits);
+        if self.hits.is_empty() {
+            return;
+        }
+        match self.spool.append(Lane::Alarm, &self.hits) {
+            Ok(()) => self.hits.clear(),
+            Err(error) => {
+                self.hits.truncate(PENDING_MAX);
+                tracing::warn!(%error, "whitelist hits could not be queued, trying again");
             }
         }
     }

@@ -130,12 +130,28 @@ pub struct Decided {
     pub login: Option<SeenLogin>,
 }
 
+/// An entry of the whitelist, ready to be asked.
+#[derive(Clone, Debug)]
+struct Whitelisted {
+    id: String,
+    block: Option<Cidr>,
+    user: Option<String>,
+}
+
+impl Whitelisted {
+    fn fits(&self, address: Option<IpAddr>, user: &str) -> bool {
+        let inside = |it: Cidr| address.is_some_and(|address| it.contains(address));
+        self.block.is_none_or(inside) && self.user.as_deref().is_none_or(|it| it == user)
+    }
+}
+
 /// Decides about the attempts of one host.
 #[derive(Debug)]
 pub struct Correlator {
     rules: BTreeMap<String, Rule>,
     policy: LoginPolicy,
-    whitelist: Vec<(Option<Cidr>, Option<String>)>,
+    whitelist: Vec<Whitelisted>,
+    hits: BTreeMap<String, (u64, Timestamp)>,
     common_addresses: Vec<Cidr>,
     disabled: BTreeSet<String>,
     state: State,
@@ -156,6 +172,7 @@ impl Correlator {
             rules,
             policy: LoginPolicy::default(),
             whitelist: Vec::new(),
+            hits: BTreeMap::new(),
             common_addresses: Vec::new(),
             disabled: BTreeSet::new(),
             state,
@@ -179,9 +196,12 @@ impl Correlator {
             .whitelist
             .iter()
             .filter(|it| it.address.is_some() || it.user.is_some())
-            .filter_map(|it| match &it.address {
-                Some(text) => Some((Some(cidr(text)?), it.user.clone())),
-                None => Some((None, it.user.clone())),
+            .filter_map(|it| {
+                let block = match &it.address {
+                    Some(text) => Some(cidr(text)?),
+                    None => None,
+                };
+                Some(Whitelisted { id: it.id(), block, user: it.user.clone() })
             })
             .collect();
         self.common_addresses = policy.common_addresses.iter().filter_map(&mut cidr).collect();
@@ -240,7 +260,8 @@ impl Correlator {
         let merged = self.state.connections.add(attempt);
         let address = merged.origin.address();
         let nowhere = merged.origin == Origin::Unknown && attempt.outcome == Outcome::Disabled;
-        if nowhere || self.is_whitelisted(address, &attempt.user) {
+        let count = u64::from(merged.failures.max(1));
+        if nowhere || self.is_whitelisted(address, attempt, count) {
             return Vec::new();
         }
         let key = format!("{}|{}", attempt.service, merged.origin.source());
@@ -350,7 +371,7 @@ impl Correlator {
             key_fingerprint: attempt.key_fingerprint.clone(),
         };
         let mut decided = Decided { findings: Vec::new(), login: Some(seen) };
-        if self.is_whitelisted(address, &attempt.user) {
+        if self.is_whitelisted(address, attempt, 1) {
             self.learn(attempt, places);
             self.forgive(attempt);
             return decided;
@@ -489,11 +510,19 @@ impl Correlator {
         self.state.alarms.raise(it, now)
     }
 
-    fn is_whitelisted(&self, address: Option<IpAddr>, user: &str) -> bool {
-        self.whitelist.iter().any(|(block, name)| {
-            let from = block.is_none_or(|it| address.is_some_and(|address| it.contains(address)));
-            from && name.as_deref().is_none_or(|it| it == user)
-        })
+    /// Whether an entry wants the attempt passed over; `count` of them are counted for it.
+    fn is_whitelisted(&mut self, address: Option<IpAddr>, attempt: &Attempt, count: u64) -> bool {
+        let entry = self.whitelist.iter().find(|it| it.fits(address, &attempt.user));
+        let Some(entry) = entry else { return false };
+        let hits = self.hits.entry(entry.id.clone()).or_insert((0, attempt.at));
+        *hits = (hits.0.saturating_add(count), hits.1.max(attempt.at));
+        true
+    }
+
+    /// Attempts passed over because of the whitelist since the last time, by the entry's id, and
+    /// when the last was.
+    pub fn take_hits(&mut self) -> BTreeMap<String, (u64, Timestamp)> {
+        std::mem::take(&mut self.hits)
     }
 }
 

@@ -198,6 +198,11 @@ fn whitelisted_log_ins_raise_nothing() {
             );
         }
         assert_eq!(host.found.is_empty(), quiet, "{:?}", policy.whitelist);
+        let hits: Vec<_> = host.correlator.take_hits().into_iter().collect();
+        let last = Timestamp::from_secs(1_773_144_009);
+        let want = (policy.whitelist[0].id(), (10, last));
+        assert_eq!(hits, if quiet { vec![want] } else { Vec::new() });
+        assert!(host.correlator.take_hits().is_empty(), "told once");
     }
     let mut host = Host::new(LoginPolicy::default());
     let policy = LoginPolicy { whitelist: vec![entry(Some("x"), None)], ..LoginPolicy::default() };

@@ -12,6 +12,7 @@
     reason = "a test: whatever is not as it should be ends it, and says so"
 )]
 
+mod respond;
 mod rest;
 mod sshd;
 mod up;

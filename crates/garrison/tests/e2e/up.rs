@@ -9,16 +9,16 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 use crate::rest::Client;
 
-const GARRISON: &str = env!("CARGO_BIN_EXE_garrison");
+pub(crate) const GARRISON: &str = env!("CARGO_BIN_EXE_garrison");
 const SCAN_TIMEOUT: Duration = Duration::from_mins(2);
 
-struct Up {
+pub(crate) struct Up {
     child: Child,
     lines: std::sync::mpsc::Receiver<String>,
 }
 
 impl Up {
-    fn start(mut command: Command, data: &Path) -> Self {
+    pub(crate) fn start(mut command: Command, data: &Path) -> Self {
         let mut child = command
             .args(["up", "--console", "127.0.0.1:0", "--agents", "127.0.0.1:0", "--data"])
             .arg(data)
@@ -51,7 +51,7 @@ impl Up {
         }
     }
 
-    fn sign_in(&self) -> Client {
+    pub(crate) fn sign_in(&self) -> Client {
         let mut client = Client::new(&self.line("console"));
         let name = self.line("sign in");
         let password = self.line("password");
@@ -59,7 +59,11 @@ impl Up {
         client
     }
 
-    fn stop(mut self) -> Duration {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn stop(mut self) -> Duration {
         let began = Instant::now();
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, Signal::INT).unwrap();

@@ -1,6 +1,7 @@
 //! What nobody wants to hear of: entries for alarms and for log-ins, their hits, and what an
 //! entry would silence before it is saved.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use axum::Json;
@@ -15,13 +16,13 @@ use utoipa::ToSchema;
 
 use super::App;
 use super::findings::Finding;
+use super::hosts::HostRef;
 use super::page::Page;
 use super::problem::Problem;
 use super::routes::{Ask, Created, Done, Nothing, PathPart};
 use crate::auth::permission::{Handle, Read};
 use crate::store::{
     self, DryRun as Tried, WhitelistEntry, WhitelistItem, WhitelistKind, WhitelistNote,
-    login_entry_id,
 };
 
 /// A dry run looks back this far.
@@ -84,7 +85,7 @@ pub struct Whitelisted {
     pub judge: Option<WhitelistJudge>,
     pub value: Option<String>,
     /// Log-ins: the server; null for every server.
-    pub host: Option<String>,
+    pub host: Option<HostRef>,
     /// Log-ins: address or block; null for every address.
     pub address: Option<String>,
     /// Log-ins: account; null for every account.
@@ -96,14 +97,32 @@ pub struct Whitelisted {
     pub created_at: Timestamp,
     /// The alarm that was the reason.
     pub finding: Option<FindingId>,
-    /// Alarms that were not raised because of it. Null for log-ins: agents do not count them.
-    pub hits: Option<u64>,
+    /// Alarms that were not raised, or log-in attempts that were not judged, because of it.
+    pub hits: u64,
     pub last_hit_at: Option<Timestamp>,
     pub removed_at: Option<Timestamp>,
     pub removed_by: String,
 }
 
-fn shown(it: WhitelistItem, now: Timestamp) -> Whitelisted {
+/// The server of an entry; one that is gone keeps its id for a name.
+async fn host_of(app: &App, entry: &WhitelistEntry, now: Timestamp) -> Option<HostRef> {
+    let WhitelistEntry::Login(LoginWhitelistEntry { host: Some(host), .. }) = entry else {
+        return None;
+    };
+    let id: HostId = host.parse().ok()?;
+    let name = match app.store.host(id, now).await {
+        Ok(it) => it.host.facts.name,
+        Err(_) => host.clone(),
+    };
+    Some(HostRef { id, name })
+}
+
+async fn shown(app: &App, it: WhitelistItem, now: Timestamp) -> Whitelisted {
+    let host = host_of(app, &it.entry, now).await;
+    with_host(it, host, now)
+}
+
+fn with_host(it: WhitelistItem, host: Option<HostRef>, now: Timestamp) -> Whitelisted {
     let state = match (it.removed_at, it.entry.expires_at()) {
         (Some(_), _) => WhitelistState::Removed,
         (None, Some(end)) if end <= now => WhitelistState::Expired,
@@ -115,8 +134,7 @@ fn shown(it: WhitelistItem, now: Timestamp) -> Whitelisted {
         WhitelistEntry::Alarm(it) => (Some(it), None),
         WhitelistEntry::Login(it) => (None, Some(it)),
     };
-    let (host, address, user) =
-        login.map_or((None, None, None), |it| (it.host, it.address, it.user));
+    let (address, user) = login.map_or((None, None), |it| (it.address, it.user));
     Whitelisted {
         id: it.id,
         kind,
@@ -133,7 +151,7 @@ fn shown(it: WhitelistItem, now: Timestamp) -> Whitelisted {
         remark: it.remark,
         created_at: it.created_at,
         finding: it.finding,
-        hits: (kind == WhitelistKind::Alarm).then_some(it.hits),
+        hits: it.hits,
         last_hit_at: it.last_hit_at,
         removed_at: it.removed_at,
         removed_by: it.removed_by,
@@ -150,16 +168,30 @@ pub struct WhitelistQuery {
 
 pub async fn list(ask: Ask<Read, (), WhitelistQuery>) -> Result<Json<Page<Whitelisted>>, Problem> {
     let all = ask.app.store.whitelist().await?;
-    let all = all.into_iter().map(|it| shown(it, ask.now));
-    let fits = |it: &Whitelisted| {
-        ask.query.kind.is_none_or(|kind| it.kind == kind)
-            && ask.query.state.is_none_or(|state| it.state == state)
-    };
-    Ok(Json(Page::whole(all.filter(fits).collect())))
+    let mut out = Vec::new();
+    let mut hosts: HashMap<String, Option<HostRef>> = HashMap::new();
+    for item in all {
+        let named = match &item.entry {
+            WhitelistEntry::Login(it) => it.host.clone().unwrap_or_default(),
+            WhitelistEntry::Alarm(_) => String::new(),
+        };
+        if !hosts.contains_key(&named) {
+            let host = host_of(&ask.app, &item.entry, ask.now).await;
+            hosts.insert(named.clone(), host);
+        }
+        let it = with_host(item, hosts.get(&named).cloned().flatten(), ask.now);
+        let fits = ask.query.kind.is_none_or(|kind| it.kind == kind)
+            && ask.query.state.is_none_or(|state| it.state == state);
+        if fits {
+            out.push(it);
+        }
+    }
+    Ok(Json(Page::whole(out)))
 }
 
 pub async fn get(ask: Ask<Read, EntryName>) -> Result<Json<Whitelisted>, Problem> {
-    Ok(Json(shown(ask.app.store.whitelist_item(ask.path.0).await?, ask.now)))
+    let item = ask.app.store.whitelist_item(ask.path.0).await?;
+    Ok(Json(shown(&ask.app, item, ask.now).await))
 }
 
 /// An alarm that is not wanted.
@@ -342,10 +374,11 @@ pub async fn add_alarm(
         Ok(())
     })
     .await?;
-    Ok(Created(shown(ask.app.store.whitelist_item(id).await?, ask.now)))
+    let item = ask.app.store.whitelist_item(id).await?;
+    Ok(Created(shown(&ask.app, item, ask.now).await))
 }
 
-/// A new entry for log-ins; at least one part is given.
+/// A new entry for log-ins.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewLoginEntry {
@@ -363,24 +396,32 @@ pub struct NewLoginEntry {
     pub remark: String,
 }
 
+async fn login_pattern(
+    app: &App,
+    it: &LoginPattern,
+    now: Timestamp,
+) -> Result<LoginWhitelistEntry, Problem> {
+    if let Some(host) = it.host {
+        app.store.host(host, now).await?;
+    }
+    if it.address.is_none() && it.user.is_none() {
+        return Err(Problem::field("address", "give an address, an account, or both"));
+    }
+    Ok(LoginWhitelistEntry {
+        address: it.address.as_ref().map(|it| it.0.clone()),
+        user: it.user.clone(),
+        host: it.host.map(|it| it.to_string()),
+    })
+}
+
 pub async fn add_login(
     ask: Ask<Handle, (), Nothing, NewLoginEntry>,
 ) -> Result<Created<Whitelisted>, Problem> {
-    let body = ask.body.clone();
-    if let Some(host) = body.host {
-        ask.app.store.host(host, ask.now).await?;
-    }
-    let entry = LoginWhitelistEntry {
-        address: body.address.map(|it| it.0),
-        user: body.user,
-        host: body.host.map(|it| it.to_string()),
-    };
-    if entry.address.is_none() && entry.user.is_none() {
-        return Err(Problem::field("address", "give an address, an account, or both"));
-    }
-    let detail = json!({ "entry": entry, "remark": body.remark });
-    let id = login_entry_id(&entry);
-    let note = note(&ask.who.name, &id, &body.remark, None);
+    let NewLoginEntry { host, address, user, remark } = ask.body.clone();
+    let entry = login_pattern(&ask.app, &LoginPattern { host, address, user }, ask.now).await?;
+    let detail = json!({ "entry": entry, "remark": remark });
+    let id = entry.id();
+    let note = note(&ask.who.name, &id, &remark, None);
     change(&ask, "whitelist.add", &id, detail, vec![note], |policy| {
         if !policy.login.whitelist.contains(&entry) {
             policy.login.whitelist.push(entry);
@@ -388,7 +429,8 @@ pub async fn add_login(
         Ok(())
     })
     .await?;
-    Ok(Created(shown(ask.app.store.whitelist_item(id).await?, ask.now)))
+    let item = ask.app.store.whitelist_item(id).await?;
+    Ok(Created(shown(&ask.app, item, ask.now).await))
 }
 
 pub(super) fn note(
@@ -400,16 +442,41 @@ pub(super) fn note(
     WhitelistNote { id: id.to_owned(), owner: owner.to_owned(), remark: remark.to_owned(), finding }
 }
 
-/// Absent parts stay as they are.
+/// What an entry for log-ins is about; at least one of address and account is given.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoginPattern {
+    /// The server; every server when absent.
+    #[serde(default)]
+    pub host: Option<HostId>,
+    #[serde(default)]
+    pub address: Option<super::responses::AddressText>,
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 256, example = "backup")]
+    pub user: Option<String>,
+}
+
+/// Absent parts stay as they are. An entry that says something else is another one: it begins
+/// without hits under a name of its own, and the one before counts as removed.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EntryChange {
+    /// Alarms: what is not wanted.
+    pub pattern: Option<AlarmPattern>,
+    /// Log-ins: what is not judged.
+    pub login: Option<LoginPattern>,
     /// When an entry for alarms ends.
     pub expires_at: Option<Timestamp>,
+    /// An entry for alarms does not end by itself any more.
+    #[serde(default)]
+    pub never_expires: bool,
     #[schema(max_length = 1000)]
     pub remark: Option<String>,
     #[schema(min_length = 1, max_length = 64)]
     pub owner: Option<String>,
+    /// The warnings of the dry run were read.
+    #[serde(default)]
+    pub confirm: bool,
 }
 
 pub async fn patch(
@@ -420,23 +487,79 @@ pub async fn patch(
     if before.removed_at.is_some() {
         return Err(Problem::conflict("the entry was removed"));
     }
-    let body = ask.body.clone();
-    if body.expires_at.is_some() && before.entry.kind() == WhitelistKind::Login {
-        return Err(Problem::field("expires_at", "entries for log-ins do not end by themselves"));
-    }
+    let body = &ask.body;
+    let after = match &before.entry {
+        WhitelistEntry::Alarm(entry) => WhitelistEntry::Alarm(changed_alarm(&ask, entry).await?),
+        WhitelistEntry::Login(entry) => WhitelistEntry::Login(changed_login(&ask, entry).await?),
+    };
     let owner = body.owner.as_deref().unwrap_or(&before.owner);
     let remark = body.remark.as_deref().unwrap_or(&before.remark);
-    let note = note(owner, &id, remark, before.finding);
-    let detail = json!({ "expires_at": body.expires_at, "remark": remark, "owner": owner });
+    let new_id = after.id();
+    let note = note(owner, &new_id, remark, before.finding);
+    let detail =
+        json!({ "before": before.entry, "entry": after, "remark": remark, "owner": owner });
     change(&ask, "whitelist.change", &id, detail, vec![note], |policy| {
-        if let Some(end) = body.expires_at {
-            let entry = policy.detect.whitelist.iter_mut().find(|it| it.id == id);
-            entry.ok_or_else(|| Problem::not_found("whitelist entry"))?.expires_at = Some(end);
+        without(policy, &[id.clone(), new_id.clone()]);
+        match after {
+            WhitelistEntry::Alarm(it) => policy.detect.whitelist.push(it),
+            WhitelistEntry::Login(it) => policy.login.whitelist.push(it),
         }
         Ok(())
     })
     .await?;
-    Ok(Json(shown(ask.app.store.whitelist_item(id).await?, ask.now)))
+    let item = ask.app.store.whitelist_item(new_id).await?;
+    Ok(Json(shown(&ask.app, item, ask.now).await))
+}
+
+async fn changed_alarm(
+    ask: &Ask<Handle, EntryName, Nothing, EntryChange>,
+    before: &AlarmWhitelistEntry,
+) -> Result<AlarmWhitelistEntry, Problem> {
+    let body = &ask.body;
+    if body.login.is_some() {
+        return Err(Problem::field("login", "the entry is about alarms"));
+    }
+    let expires_at = match (body.expires_at, body.never_expires) {
+        (Some(_), true) => {
+            return Err(Problem::field("never_expires", "it is said when the entry ends"));
+        }
+        (Some(end), false) if end <= ask.now => {
+            return Err(Problem::field("expires_at", "is over already"));
+        }
+        (Some(end), false) => Some(end),
+        (None, true) => None,
+        (None, false) => before.expires_at,
+    };
+    let Some(pattern) = &body.pattern else {
+        return Ok(AlarmWhitelistEntry { expires_at, ..before.clone() });
+    };
+    pattern.check(&ask.app)?;
+    let after = pattern.entry(expires_at);
+    let same = AlarmWhitelistEntry { id: before.id.clone(), ..after.clone() };
+    if same == (AlarmWhitelistEntry { expires_at, ..before.clone() }) {
+        // It says what it said: it keeps its name.
+        return Ok(same);
+    }
+    let (_, warnings) = attempt(&ask.app, pattern, ask.now).await?;
+    confirmed(body.confirm, &warnings)?;
+    Ok(after)
+}
+
+async fn changed_login(
+    ask: &Ask<Handle, EntryName, Nothing, EntryChange>,
+    before: &LoginWhitelistEntry,
+) -> Result<LoginWhitelistEntry, Problem> {
+    let body = &ask.body;
+    if body.pattern.is_some() {
+        return Err(Problem::field("pattern", "the entry is about log-ins"));
+    }
+    if body.expires_at.is_some() {
+        return Err(Problem::field("expires_at", "entries for log-ins do not end by themselves"));
+    }
+    match &body.login {
+        None => Ok(before.clone()),
+        Some(pattern) => login_pattern(&ask.app, pattern, ask.now).await,
+    }
 }
 
 pub async fn remove(ask: Ask<Handle, EntryName>) -> Result<Done, Problem> {
@@ -457,7 +580,7 @@ pub async fn remove(ask: Ask<Handle, EntryName>) -> Result<Done, Problem> {
 /// Takes entries out of the policy.
 pub(super) fn without(policy: &mut Policy, ids: &[String]) {
     policy.detect.whitelist.retain(|it| !ids.contains(&it.id));
-    policy.login.whitelist.retain(|it| !ids.contains(&login_entry_id(it)));
+    policy.login.whitelist.retain(|it| !ids.contains(&it.id()));
 }
 
 /// Puts back what was removed.
@@ -476,7 +599,8 @@ pub async fn restore(ask: Ask<Handle, EntryName>) -> Result<Json<Whitelisted>, P
         Ok(())
     })
     .await?;
-    Ok(Json(shown(ask.app.store.whitelist_item(id).await?, ask.now)))
+    let item = ask.app.store.whitelist_item(id).await?;
+    Ok(Json(shown(&ask.app, item, ask.now).await))
 }
 
 /// Reads the policy, changes it and puts it in force, with what is said of the change.

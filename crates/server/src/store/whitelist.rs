@@ -42,7 +42,7 @@ impl WhitelistEntry {
     pub fn id(&self) -> String {
         match self {
             Self::Alarm(it) => it.id.clone(),
-            Self::Login(it) => login_entry_id(it),
+            Self::Login(it) => it.id(),
         }
     }
 
@@ -52,19 +52,6 @@ impl WhitelistEntry {
             Self::Login(_) => None,
         }
     }
-}
-
-/// `login-` and 16 hexadecimal digits.
-pub fn login_entry_id(entry: &LoginWhitelistEntry) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for part in [&entry.host, &entry.address, &entry.user] {
-        let text = part.as_deref();
-        hasher.update(&[u8::from(text.is_some())]);
-        hasher.update(&(text.map_or(0, str::len) as u64).to_le_bytes());
-        hasher.update(text.unwrap_or_default().as_bytes());
-    }
-    let hex = hasher.finalize().to_hex();
-    format!("login-{}", hex.as_str().chars().take(16).collect::<String>())
 }
 
 /// Every entry of `policy`.
@@ -94,7 +81,8 @@ pub struct WhitelistItem {
     pub finding: Option<FindingId>,
     pub removed_at: Option<Timestamp>,
     pub removed_by: String,
-    /// Alarms that were not raised because of it, as far as agents and server told.
+    /// Alarms that were not raised, or log-in attempts that were not judged, because of it, as
+    /// far as agents and server told.
     pub hits: u64,
     pub last_hit_at: Option<Timestamp>,
 }

@@ -20,7 +20,6 @@ use crate::api::whitelist::{self, AlarmPattern};
 use crate::block::Protected;
 use crate::store::{
     FindingDetail, NewResponse, OrderedFile, OrderedProcess, ResponseOrder, WhitelistNote,
-    login_entry_id,
 };
 
 /// Hosts of a group that a block is shared with.
@@ -145,7 +144,7 @@ async fn login_whitelist(
         }
         let host = entry.host.is_some().then_some(finding.item.host.name.as_str());
         prepared.effects.push(describe_entry(&entry, host));
-        let id = login_entry_id(&entry);
+        let id = entry.id();
         prepared.notes.push(whitelist::note("", &id, "", Some(finding.item.id)));
         if !policy.login.whitelist.contains(&entry) {
             policy.login.whitelist.push(entry.clone());

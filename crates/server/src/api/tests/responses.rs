@@ -302,6 +302,19 @@ async fn an_alarm_whitelist_entry_is_tried_kept_and_taken_back() {
     let change = json!({ "expires_at": "2030-01-01T00:00:00Z", "owner": "王" });
     let changed = server.ask("PATCH", &path, &[&cookie], Some(&change)).await.json();
     assert_eq!((&changed["owner"], &changed["remark"]), (&json!("王"), &json!("scanner")));
+    assert_eq!((&changed["id"], &changed["hits"]), (&made["id"], &json!(1)));
+    let narrow =
+        json!({ "rule": rule, "field": "source", "judge": "equals", "value": "192.0.2.78" });
+    let change = json!({ "pattern": narrow, "never_expires": true, "confirm": true });
+    let other = server.ask("PATCH", &path, &[&cookie], Some(&change)).await;
+    assert_eq!(other.status, 200, "{}", other.text);
+    let other = other.json();
+    assert_eq!((&other["value"], &other["owner"]), (&json!("192.0.2.78"), &json!("王")));
+    assert_eq!((&other["expires_at"], &other["hits"]), (&Value::Null, &json!(0)));
+    assert_eq!(get(&server, &cookie, &path).await["state"], "removed");
+    let other = format!("/whitelist/{}", other["id"].as_str().unwrap());
+    assert_eq!(server.ask("DELETE", &other, &[&cookie], None).await.status, 204);
+    assert_eq!(server.ask("POST", &format!("{path}/restore"), &[&cookie], None).await.status, 200);
     assert_eq!(server.ask("DELETE", &path, &[&cookie], None).await.status, 204);
     assert_eq!(get(&server, &cookie, "/whitelist?state=active").await["items"], json!([]));
     let back = server.ask("POST", &format!("{path}/restore"), &[&cookie], None).await;
@@ -350,7 +363,29 @@ async fn log_ins_are_whitelisted_by_server_address_and_account() {
     let listed = get(&server, &cookie, "/whitelist?kind=login").await;
     let listed = listed["items"].as_array().unwrap().clone();
     assert_eq!(listed.len(), 2);
-    assert!(listed.iter().all(|it| it["hits"].is_null()));
+    assert!(listed.iter().all(|it| it["hits"] == 0));
+    let own = listed.iter().find(|it| !it["host"].is_null()).unwrap();
+    assert_eq!(own["host"], json!({ "id": host, "name": "web-01" }));
+    // Another address is another entry; who made it and why stays.
+    let path = format!("/whitelist/{}", own["id"].as_str().unwrap());
+    for (change, status) in [
+        (json!({ "pattern": { "field": "x", "judge": "equals", "value": "y" } }), 400),
+        (json!({ "expires_at": "2030-01-01T00:00:00Z" }), 400),
+        (json!({ "login": { "host": host } }), 400),
+        (json!({ "login": { "host": host, "address": "192.0.2.9", "user": "backup" } }), 200),
+    ] {
+        let reply = server.ask("PATCH", &path, &[&cookie], Some(&change)).await;
+        assert_eq!(reply.status, status, "{change}: {}", reply.text);
+        if status == 200 {
+            let changed = reply.json();
+            assert_ne!(changed["id"], own["id"]);
+            assert_eq!(
+                (&changed["address"], &changed["remark"], &changed["owner"]),
+                (&json!("192.0.2.9"), &json!("夜间"), &json!("operator"))
+            );
+        }
+    }
+    assert_eq!(get(&server, &cookie, &path).await["state"], "removed");
     let state = get(&server, &cookie, "/policy").await;
     assert_eq!(state["policy"]["login"]["whitelist"].as_array().unwrap().len(), 2);
 }

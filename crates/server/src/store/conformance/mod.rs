@@ -78,6 +78,7 @@ macro_rules! conformance_suite {
             responses::blocks_are_counted_shared_and_lifted,
             responses::incidents_rules_and_decisions_are_found,
             whitelists::whitelists_follow_the_policy_and_count,
+            whitelists::log_ins_count_for_the_entry_of_their_host,
             whitelists::a_dry_run_names_what_would_be_silent,
             whitelists::rules_know_their_false_alarms,
             recount::counters_equal_a_recount,

@@ -36,7 +36,7 @@ pub(crate) async fn whitelists_follow_the_policy_and_count(bench: &Bench<'_>) {
     put(bench, &policy, vec![note], 10).await;
     let items = bench.store.whitelist().await.unwrap();
     let shown: Vec<_> = items.iter().map(|it| (it.id.as_str(), it.owner.as_str())).collect();
-    let login = login_entry_id(&policy.login.whitelist[0]);
+    let login = policy.login.whitelist[0].id();
     assert_eq!(shown, [(login.as_str(), "管理员"), ("one", "王")]);
 
     // An agent that does not know of the entry raises it all the same: it is counted, not kept.
@@ -69,6 +69,29 @@ pub(crate) async fn whitelists_follow_the_policy_and_count(bench: &Bench<'_>) {
     assert_eq!((back.removed_at, back.hits, back.remark.as_str()), (None, 7, "每日备份"));
     let missing = bench.store.whitelist_item("two".to_owned()).await;
     assert!(matches!(missing, Err(StoreError::NotFound { .. })));
+}
+
+pub(crate) async fn log_ins_count_for_the_entry_of_their_host(bench: &Bench<'_>) {
+    let (one, two) = (bench.online("a").await, bench.online("b").await);
+    let entry = |user: &str, host: Option<HostId>| LoginWhitelistEntry {
+        user: Some(user.to_owned()),
+        host: host.map(|it| it.to_string()),
+        ..Default::default()
+    };
+    let (own, common) = (entry("backup", Some(one)), entry("deploy", None));
+    let mut policy = Policy::default();
+    policy.login.whitelist = vec![own.clone(), common.clone()];
+    put(bench, &policy, Vec::new(), 10).await;
+    // Agents know an entry without its host.
+    let hits = |it: &LoginWhitelistEntry, hits| {
+        Record::WhitelistHits(WhitelistHits { entry: it.as_told().id(), hits, at: at(18) })
+    };
+    bench.send(one, 20, vec![hits(&own, 3), hits(&common, 4)]).await;
+    bench.send(two, 21, vec![hits(&own, 50), hits(&common, 5)]).await;
+    for (it, want) in [(own, 3), (common, 9)] {
+        let item = bench.store.whitelist_item(it.id()).await.unwrap();
+        assert_eq!((item.hits, item.last_hit_at), (want, Some(at(18))), "{it:?}");
+    }
 }
 
 pub(crate) async fn a_dry_run_names_what_would_be_silent(bench: &Bench<'_>) {

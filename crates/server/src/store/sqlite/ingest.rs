@@ -177,7 +177,7 @@ impl Work {
             }
             Record::WhitelistHits(mut it) => {
                 it.at = self.sender.believe(it.at);
-                whitelist::count_hits(writing, &it)
+                whitelist::agent_hits(writing, self.sender.host.id, it)
             }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use engine::whitelist::{SUBJECT, Whitelist};
 use model::finding::{Finding, FindingKind, Severity, Text};
-use model::id::FindingId;
+use model::id::{FindingId, HostId};
 use model::policy::{AlarmWhitelistEntry, Policy};
 use model::time::Timestamp;
 use rusqlite::{Connection, Row, params};
@@ -150,6 +150,20 @@ pub(super) fn follow(
             .execute(params![id, audit.at.0, name_of(audit)])?;
     }
     Ok(())
+}
+
+/// Counts what an agent passed over. It names an entry for log-ins without the host, which it is
+/// not told.
+pub(super) fn agent_hits(writing: &Writing<'_>, host: HostId, mut hits: WhitelistHits) -> Out<()> {
+    let policy = super::admin::policy(writing.sql)?.policy;
+    let host = host.to_string();
+    let meant = policy.login.whitelist.iter().find(|it| {
+        it.host.as_ref().is_none_or(|it| *it == host) && it.as_told().id() == hits.entry
+    });
+    if let Some(entry) = meant {
+        hits.entry = entry.id();
+    }
+    count_hits(writing, &hits)
 }
 
 /// Counts alarms that were not raised. Entries this store does not know are passed over.
