@@ -159,7 +159,7 @@ fn an_alarm_is_answered_and_the_answer_taken_back() {
     guest.ask_before_programs();
     isolate_and_restore(&mut guest);
     block_and_unblock(&mut guest);
-    guest.up.stop();
+    assert!(guest.up.stop() < DEADLINE);
 }
 
 fn isolate_and_restore(guest: &mut Guest) {
