@@ -134,7 +134,7 @@ fn up(shell: &Shell, up_args: &[String]) -> Result<ExitCode> {
 fn release_binary(shell: &Shell) -> Result<std::path::PathBuf> {
     shell::step(
         "cargo build --release",
-        shell.command("cargo").args(["build", "--release", "--quiet", "--package", "garrison"]),
+        shell.command("cargo").args(["build", "--release", "--package", "garrison"]),
     )?;
     Ok(shell.target.join("release/garrison"))
 }

@@ -14,6 +14,8 @@ use anyhow::{Context, Error, Result, bail};
 
 /// How much of a failed program's output is shown, in lines.
 const FAILURE_LINES_MAX: usize = 60;
+/// Of what a command says, shown behind its title: a line of a narrow terminal holds both.
+const PROGRESS_CHARS_MAX: usize = 50;
 
 /// The places xtask works with.
 #[derive(Debug)]
@@ -84,7 +86,16 @@ pub(crate) fn step(title: &str, command: &mut Command) -> Result<()> {
     print!("  {title} …{}", if watching { "" } else { "\n" });
     io::stdout().flush()?;
     let start = Instant::now();
-    let output = capture(command, |_| Ok(()))?;
+    let output = capture(command, |line| {
+        if !watching {
+            return Ok(());
+        }
+        // What it is at, on the one line that its time takes the place of.
+        let line = without_colours(&String::from_utf8_lossy(line));
+        let line: String = line.trim().chars().take(PROGRESS_CHARS_MAX).collect();
+        print!("\r\x1b[K  {title} … {line}");
+        io::stdout().flush()
+    })?;
     let seconds = start.elapsed().as_secs_f64();
     let before = if watching { "\r\x1b[K" } else { "" };
     if output.success {
