@@ -60,7 +60,7 @@ interface Props<R> {
 
 const ROW_PX = 38;
 /** Least width of a column that takes what is left; below it the list scrolls sideways. */
-const FREE_PX = 240;
+const FREE_PX = 160;
 const OVERSCAN = 12;
 const SKELETON_ROWS = 8;
 

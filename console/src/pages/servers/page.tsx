@@ -160,7 +160,7 @@ function useColumns(): Column<Host>[] {
     {
       id: "os",
       title: t("servers.os"),
-      width: 170,
+      width: 160,
       render: (it) => (
         <span className="cut" title={it.kernel}>
           {it.os.name} {it.os.version}

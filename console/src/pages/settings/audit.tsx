@@ -25,11 +25,11 @@ export function AuditSection() {
   const list = useInfiniteQuery(read.audit());
   const verify = useMutation({ mutationFn: act.verifyAudit });
   const columns: Column<AuditEntry>[] = [
-    { id: "at", title: t("change.at"), width: 170, render: (it) => <Moment at={it.at} /> },
+    { id: "at", title: t("change.at"), width: 150, render: (it) => <Moment at={it.at} /> },
     {
       id: "actor",
       title: t("audit.actor"),
-      width: 170,
+      width: 140,
       render: (it) => (
         <span className="cut" title={it.actor}>
           {it.actor.replace(/^user:/, "")}
@@ -49,7 +49,7 @@ export function AuditSection() {
     {
       id: "target",
       title: t("audit.target"),
-      width: 220,
+      width: 190,
       render: (it) => <Target target={it.target} />,
     },
     {
@@ -67,7 +67,7 @@ export function AuditSection() {
     {
       id: "address",
       title: t("login.address"),
-      width: 150,
+      width: 140,
       render: (it) => (it.address ? <Mono text={it.address} max={20} /> : "—"),
     },
   ];

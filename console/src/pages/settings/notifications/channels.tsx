@@ -115,7 +115,7 @@ function useColumns(onEdit: (it: Channel) => void): Column<Channel>[] {
     {
       id: "type",
       title: t("notify.type_title"),
-      width: 130,
+      width: 120,
       render: (it) => t(`notify.type.${it.config.type}`),
     },
     {
