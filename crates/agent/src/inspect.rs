@@ -42,6 +42,11 @@ impl Inspector {
         &self.root
     }
 
+    /// The package that owns a file, as of the last collection.
+    pub fn owner(&self, path: &str) -> Option<&str> {
+        self.packages.owner(path)
+    }
+
     /// Runs one collector. What the package databases would not tell is said with its rows.
     pub fn collect(&mut self, collector: &Collector, now: Timestamp) -> Collected {
         self.packages.refresh(&self.root);

@@ -94,7 +94,7 @@ fields! {
     ScriptPackage: Text, "Package that owns the script.";
     ReadsCommands: Bool, "A shell or interpreter that was given neither code nor a script: it does what arrives on 0.";
     InlineCode: Text, "Code given to a shell or interpreter as an argument: sh -c, python -c, perl -e.";
-    FirstSeen: Bool, "This parent never started this executable on this host before, and the host has been learned.";
+    FirstSeen: Bool, "This parent never started this executable on this host before; absent while the host is being learned.";
     InPackageTransaction: Bool, "A descendant of a running package manager.";
     PackageTransaction: Text, "The package manager above it: apt, dpkg, rpm, dnf, apk, pip, npm.";
     // The executable.
@@ -169,7 +169,7 @@ fields! {
     Protocol: Text, "tcp, udp, icmp, raw, packet.";
     Initiated: Bool, "This host called; false: it was called.";
     IsListener: Bool, "Began to listen on SourcePort.";
-    DestinationFirstSeen: Bool, "This executable never called this address before (a listener: never listened on this port), and the host has been learned.";
+    DestinationFirstSeen: Bool, "This executable never called this address before (a listener: never listened on this port); absent while the host is being learned.";
     QueryName: Text, "Name asked for.";
     QueryType: Integer, "Type of the record asked for.";
     QueryEntropy: Integer, "Shannon entropy of the name's longest label, hundredths of a bit.";

@@ -16,6 +16,7 @@ use programs::{PROGRAMS, Take};
 
 /// What stands for a secret.
 pub const MASK: &str = "***";
+const NO_PASSWORD: &[u8] = b"NOPASSWD";
 /// Most words of one argument that are looked at one by one.
 const WORDS_MAX: usize = 4096;
 
@@ -30,7 +31,7 @@ fn pattern(text: &str) -> Regex {
 /// `name=value`, `name: value` and `"name":"value"` inside one argument.
 static PAIR: LazyLock<Regex> = LazyLock::new(|| {
     pattern(&format!(
-        r#"(?i-u)((?:{SECRET_NAMES})["']?\s*(?:=|:\s?)\s*)((?:bearer|basic|token)\s+)?("[^"]*"?|'[^']*'?|[^\s&;,"'}}]+)"#
+        r#"(?i-u)((?:nopasswd|{SECRET_NAMES})["']?\s*(?:=|:\s?)\s*)((?:bearer|basic|token)\s+)?("[^"]*"?|'[^']*'?|[^\s&;,"'}}]+)"#
     ))
 });
 /// `--password`, `-token`: the value is the next argument.
@@ -190,6 +191,10 @@ fn word_masked(word: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr2(b'=', b':', word).is_some() {
         apply(&PAIR, &|captures| {
             let mut kept = group(captures, 1);
+            // A word of sudoers(5), after which come commands.
+            if kept.get(..NO_PASSWORD.len()).is_some_and(|it| it == NO_PASSWORD) {
+                return group(captures, 0);
+            }
             kept.extend_from_slice(&group(captures, 2));
             let value = group(captures, 3);
             let quote = value.first().copied().filter(|it| matches!(it, b'"' | b'\''));

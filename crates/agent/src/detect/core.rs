@@ -19,6 +19,7 @@ use super::enrich::{self, Enriched, Enricher};
 use super::merge::Merger;
 use super::seed;
 use super::sweep::Sweeps;
+use super::watched;
 use crate::costs::Costs;
 use crate::host_root::{HostRoot, ReadError};
 use crate::inspect::thread_cpu;
@@ -48,7 +49,8 @@ pub struct Options {
     pub policy: DetectPolicy,
     /// How long a host is learned before something is called new.
     pub learn: Duration,
-    pub sensor: sensor::Config,
+    /// What the sensor watches; what is worth it on this host where nothing is given.
+    pub sensor: Option<sensor::Config>,
     pub catalogue: Catalogue,
     pub costs: Costs,
     pub verdicts: Verdicts,
@@ -62,7 +64,7 @@ impl Options {
             state_dir: None,
             policy: DetectPolicy::default(),
             learn: super::first_seen::LEARN,
-            sensor: sensor::Config::default(),
+            sensor: None,
             catalogue,
             costs: Costs::default(),
             verdicts: Verdicts::default(),
@@ -130,7 +132,8 @@ impl Core {
     /// Opens the sensor first, so that nothing happens unseen while the host is being read.
     pub fn open(options: Options, clock: fn() -> Timestamp) -> Result<Self, DetectError> {
         let now = clock();
-        let mut watched = options.sensor;
+        let root = HostRoot::live()?;
+        let mut watched = options.sensor.unwrap_or_else(|| watched::sensor(&root));
         let extra = options.policy.watched_paths.iter();
         watched.watched_prefixes.extend(extra.map(|it| it.trim_end_matches('/').to_owned()));
         let sensor = Sensor::open(&watched)?;
@@ -140,7 +143,6 @@ impl Core {
             learn: options.learn,
             watched_paths: options.policy.watched_paths.clone(),
         };
-        let root = HostRoot::live()?;
         let mut enricher = Enricher::new(root, config, options.verdicts, now)?;
         seed::processes(&mut enricher, now);
         let user = dir.map(|it| user_rules(&it.join(USER_RULES))).unwrap_or_default();

@@ -39,19 +39,20 @@ impl FirstSeen {
         Self { pairs, began, learn, file, changed: true, overflowed: 0 }
     }
 
-    /// Notes a pair; true where it is new and the host has been learned.
-    pub fn note(&mut self, kind: &str, one: &str, other: &str, now: Timestamp) -> bool {
+    /// Notes a pair and says whether it is new; nothing while the host is being learned, or
+    /// where there is no room to know.
+    pub fn note(&mut self, kind: &str, one: &str, other: &str, now: Timestamp) -> Option<bool> {
         let pair = digest(kind, one, other);
         if self.pairs.contains(&pair) {
-            return false;
+            return self.is_learned(now).then_some(false);
         }
         if self.pairs.len() >= PAIRS_MAX {
             self.overflowed += 1;
-            return false;
+            return None;
         }
         self.pairs.insert(pair);
         self.changed = true;
-        self.is_learned(now)
+        self.is_learned(now).then_some(true)
     }
 
     pub fn is_learned(&self, now: Timestamp) -> bool {
@@ -106,13 +107,13 @@ mod tests {
         let file = dir.path().join("seen");
         let (t0, later) = (Timestamp::from_secs(0), Timestamp::from_secs(8 * 24 * 3600));
         let mut it = FirstSeen::load(Some(&file), LEARN, t0);
-        assert!(!it.note("exec", "/bin/sh", "/bin/ls", t0), "everything is new at first");
-        assert!(it.note("exec", "/bin/sh", "/bin/id", later));
-        assert!(!it.note("exec", "/bin/sh", "/bin/id", later));
+        assert_eq!(it.note("exec", "/bin/sh", "/bin/ls", t0), None, "everything is new at first");
+        assert_eq!(it.note("exec", "/bin/sh", "/bin/id", later), Some(true));
+        assert_eq!(it.note("exec", "/bin/sh", "/bin/id", later), Some(false));
         it.keep().unwrap();
         let mut it = FirstSeen::load(Some(&file), LEARN, later);
-        assert!(!it.note("exec", "/bin/sh", "/bin/ls", later));
-        assert!(it.note("exec", "/bin/ls", "/bin/sh", later));
+        assert_eq!(it.note("exec", "/bin/sh", "/bin/ls", later), Some(false));
+        assert_eq!(it.note("exec", "/bin/ls", "/bin/sh", later), Some(true));
         std::fs::write(&file, b"GARSEEN1damaged").unwrap();
         assert!(FirstSeen::load(Some(&file), LEARN, later).is_empty());
     }
@@ -125,6 +126,6 @@ mod tests {
             it.note("exec", "a", &number.to_string(), t0);
         }
         assert_eq!((it.len(), it.overflowed), (PAIRS_MAX, 10));
-        assert!(!it.note("exec", "b", "c", t0));
+        assert_eq!(it.note("exec", "b", "c", t0), None);
     }
 }

@@ -17,6 +17,7 @@ pub mod seed;
 pub mod sweep;
 pub mod texts;
 pub mod user_names;
+pub mod watched;
 
 #[cfg(test)]
 mod tests;

@@ -51,6 +51,18 @@ const PACKAGES: &[Package] = &[
     // Looks at the packet filter from outside.
     Package { name: "nftables", brings: Program("nft"), needs: &[Need::Test] },
     Package { name: "curl", brings: Program("curl"), needs: &[Need::Test] },
+    // Attacks are acted out by what attackers find on hosts; see content/live-tests.
+    Package { name: "php-cli", brings: Program("php"), needs: &[Need::Test] },
+    Package { name: "ruby", brings: Program("ruby"), needs: &[Need::Test] },
+    Package { name: "python3", brings: Program("python3"), needs: &[Need::Test] },
+    Package { name: "perl", brings: Program("perl"), needs: &[Need::Test] },
+    Package { name: "socat", brings: Program("socat"), needs: &[Need::Test] },
+    Package { name: "netcat-openbsd", brings: Program("nc"), needs: &[Need::Test] },
+    Package { name: "gawk", brings: Program("gawk"), needs: &[Need::Test] },
+    Package { name: "whois", brings: Program("whois"), needs: &[Need::Test] },
+    Package { name: "libcap2-bin", brings: Program("setcap"), needs: &[Need::Test] },
+    Package { name: "cron", brings: Program("crontab"), needs: &[Need::Test] },
+    Package { name: "strace", brings: Program("strace"), needs: &[Need::Test] },
     // Receivers of notifications.
     Package {
         name: "python3-aiosmtpd",

@@ -23,6 +23,7 @@ fn secrets_are_masked() {
             "app --api-key=*** --apikey *** --auth_token ***",
         ),
         ("app|--token:abc", "app --token:***"),
+        ("echo|eve ALL=(ALL) NOPASSWD: ALL", "echo eve ALL=(ALL) NOPASSWD: ALL"),
         ("app|db_pass=1;next=2", "app db_pass=***;next=2"),
         ("app|--requirepass|x", "app --requirepass ***"),
         ("mysql|-uroot|-phunter2|shop", "mysql -uroot -p*** shop"),

@@ -53,7 +53,7 @@ impl Enricher {
             && !above.path.is_empty()
         {
             let is_new = self.first_seen.note("exec", &above.path, &image.path, at);
-            event.set(Field::FirstSeen, Some(is_new.into()));
+            event.set(Field::FirstSeen, is_new.map(Into::into));
         }
         if let Some(before) = &exec.before {
             self.set_exec_rights(&mut event, id, task, before);
@@ -174,7 +174,13 @@ impl Enricher {
             event.set(Field::SocketWasAccepted, Some(accepted.into()));
         }
         if let Descriptor::Pipe { inode, .. } = stdin {
-            let writers = self.at_other_end(*inode, id, &[1, 2]);
+            let mut writers = self.at_other_end(*inode, id, &[1, 2]);
+            let gone = self.gone_writers.iter().filter(|it| it.0 == *inode);
+            for (_, name) in gone {
+                if !writers.iter().any(|it| **it == **name) {
+                    writers.push(name.to_string());
+                }
+            }
             event.set(Field::StdinWriters, (!writers.is_empty()).then_some(Value::List(writers)));
         }
         if let Descriptor::Pipe { inode, .. } = stdout {

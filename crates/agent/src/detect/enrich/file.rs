@@ -6,6 +6,7 @@ use engine::event::{Category, Event, Field};
 use model::event::{FileChange, Task};
 use model::time::Timestamp;
 
+use super::rights::{CAPABILITY_ATTRIBUTE, capability_names, file_capabilities};
 use super::{Enriched, Enricher, text};
 use crate::detect::names::{TargetKind, is_temporary, target_kind};
 use crate::detect::process::Id;
@@ -18,6 +19,9 @@ const SETTLE: Duration = Duration::from_millis(300);
 const PENDING_MAX: usize = 512;
 const SETUID_BITS: u32 = 0o6000;
 const EXECUTABLE_BITS: u32 = 0o111;
+const OTHERS_WRITE: u32 = 0o002;
+/// In such a directory everybody may make files, but not touch those of others.
+const STICKY: u32 = 0o1000;
 /// A time this far back was set by hand.
 const BACK: Duration = Duration::from_secs(1);
 
@@ -126,6 +130,9 @@ impl Enricher {
         }
         if let Ok(found) = self.images.root().metadata(&pending.path) {
             pending.event.set(Field::TargetMode, Some(found.mode.into()));
+            pending
+                .event
+                .set(Field::TargetIsWorldWritable, Some(is_open_to_all(found.mode).into()));
             pending.event.set(Field::TargetOwnerId, Some(found.uid.into()));
             pending.event.set(Field::TargetSize, Some((found.size as i64).into()));
         }
@@ -147,13 +154,18 @@ impl Enricher {
                 let is_file = found.is_none_or(|it| it.kind == FileKind::File);
                 let adds = is_file && mode & SETUID_BITS != 0 && mode & EXECUTABLE_BITS != 0;
                 event.set(Field::TargetMode, Some((mode & 0o7777).into()));
+                event.set(Field::TargetIsWorldWritable, Some(is_open_to_all(*mode).into()));
                 event.set(Field::AddsSetuid, Some(adds.into()));
             }
             FileChange::Owner { uid, .. } => {
                 event.set(Field::TargetOwnerId, uid.map(Into::into));
             }
             FileChange::Attribute { name, .. } => {
-                event.set(Field::AddsCapability, Some((name == "security.capability").into()));
+                let adds = name == CAPABILITY_ATTRIBUTE;
+                event.set(Field::AddsCapability, Some(adds.into()));
+                // The file may have gone or changed again by now; then nothing is said of it.
+                let given = file_capabilities(path).filter(|_| adds);
+                event.set(Field::TargetCapabilities, given.map(|it| capability_names(it).into()));
             }
             FileChange::Times { modified, accessed, .. } => {
                 let back = |it: &Timestamp| at.since(*it) > BACK;
@@ -165,6 +177,7 @@ impl Enricher {
         if let Some(found) = found {
             if event.get(Field::TargetMode).is_none() {
                 event.set(Field::TargetMode, Some(found.mode.into()));
+                event.set(Field::TargetIsWorldWritable, Some(is_open_to_all(found.mode).into()));
             }
             if event.get(Field::TargetOwnerId).is_none() {
                 event.set(Field::TargetOwnerId, Some(found.uid.into()));
@@ -172,6 +185,10 @@ impl Enricher {
             event.set(Field::TargetSize, Some((found.size as i64).into()));
         }
     }
+}
+
+fn is_open_to_all(mode: u32) -> bool {
+    mode & OTHERS_WRITE != 0 && mode & STICKY == 0
 }
 
 /// The parts of a change that all have.

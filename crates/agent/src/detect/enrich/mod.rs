@@ -10,7 +10,7 @@ mod rights;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,8 @@ const KEPT_COMMAND_BYTES_MAX: usize = 512;
 const CONTAINERS_MAX: usize = 1024;
 /// Of `/proc/PID/cgroup`.
 const CGROUP_BYTES_MAX: usize = 16 << 10;
+/// Pipes whose writer has ended that are remembered.
+const GONE_WRITERS_MAX: usize = 256;
 /// Inode of the first user namespace: `PROC_USER_INIT_INO` of linux/proc_ns.h.
 const INIT_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
 
@@ -78,6 +80,8 @@ pub struct Enricher {
     texts: Texts,
     /// Running processes with a pipe on 0, 1 or 2, by the pipe.
     pipes: HashMap<u64, Vec<Id>>,
+    /// Names of programs that wrote into a pipe and ended, by the pipe: `a | (sleep 1; exec sh)`.
+    gone_writers: VecDeque<(u64, Arc<str>)>,
     containers: HashMap<u64, Option<Arc<str>>>,
     host: Namespaces,
     own_pid: u32,
@@ -109,6 +113,7 @@ impl Enricher {
             images: Images::new(root)?,
             verdicts,
             pipes: HashMap::new(),
+            gone_writers: VecDeque::new(),
             containers: HashMap::new(),
             host,
             own_pid: std::process::id(),
@@ -127,6 +132,7 @@ impl Enricher {
             }
             What::Exit { .. } => {
                 if task.tid == task.pid || task.tid == 0 {
+                    self.note_writer(task.pid);
                     self.forget_pipes(task.pid);
                 }
                 self.processes.exit(task, at);
@@ -367,6 +373,17 @@ impl Enricher {
                 }
             }
         }
+    }
+
+    /// A program ends that wrote into a pipe, of which somebody may yet read.
+    fn note_writer(&mut self, pid: u32) {
+        let process = self.processes.id_of(pid).and_then(|id| self.processes.get(id));
+        let Some(process) = process.filter(|it| !it.forked) else { return };
+        let Descriptor::Pipe { inode, .. } = *process.descriptor(1) else { return };
+        if self.gone_writers.len() >= GONE_WRITERS_MAX {
+            self.gone_writers.pop_front();
+        }
+        self.gone_writers.push_back((inode, process.image.real_name().into()));
     }
 
     fn forget_pipes(&mut self, pid: u32) {

@@ -12,6 +12,8 @@ use crate::detect::process::{HeldSocket, Id, Process};
 
 /// `EINPROGRESS`: a connection that is being made.
 const IN_PROGRESS: i32 = -115;
+/// `ETIMEDOUT`, `ECONNREFUSED`, `EHOSTUNREACH`: the other end was asked and did not want.
+const REFUSED: [i32; 3] = [-110, -111, -113];
 const STREAM: u16 = 1;
 const DATAGRAM: u16 = 2;
 const RAW: u16 = 3;
@@ -32,6 +34,14 @@ impl Enricher {
                 let event = self.connection(at, task, id, socket, true);
                 out.push(Enriched { event, process: Some(id) });
                 self.relays_of(id, at, out);
+            }
+            // A try tells as much of who tries; there is no socket to hold afterwards.
+            What::Connect { socket, result }
+                if is_internet(socket) && result.is_some_and(|it| REFUSED.contains(&it)) =>
+            {
+                let id = self.actor(task, at);
+                let event = self.connection(at, task, id, socket, true);
+                out.push(Enriched { event, process: Some(id) });
             }
             What::Accept { socket } if is_internet(socket) => {
                 let id = self.hold(at, task, socket, true);
@@ -78,7 +88,7 @@ impl Enricher {
             let image = image.unwrap_or_default();
             let is_new =
                 self.first_seen.note("call", &image, &peer.ip.to_canonical().to_string(), at);
-            event.set(Field::DestinationFirstSeen, Some(is_new.into()));
+            event.set(Field::DestinationFirstSeen, is_new.map(Into::into));
         }
         event
     }
@@ -95,7 +105,7 @@ impl Enricher {
         set_socket(&mut event, socket);
         let image = self.processes.get(id).map(|it| it.image.path.to_string()).unwrap_or_default();
         let is_new = self.first_seen.note("listen", &image, &port.to_string(), at);
-        event.set(Field::DestinationFirstSeen, Some(is_new.into()));
+        event.set(Field::DestinationFirstSeen, is_new.map(Into::into));
         out.push(Enriched { event, process: Some(id) });
     }
 

@@ -18,6 +18,7 @@ const CAPABILITIES: [&str; 41] = [
     "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG", "CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND",
     "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE",
 ];
+pub(super) const CAPABILITY_ATTRIBUTE: &str = "security.capability";
 const SETUID: u64 = 1 << 7;
 /// Those by which a process can make itself root: override of files, set-id, modules, ptrace, ...
 const LEADING: u64 = (1 << 0)
@@ -195,7 +196,24 @@ impl Enricher {
 }
 
 fn has_file_capabilities(path: &str) -> bool {
-    rustix::fs::getxattr(path, "security.capability", &mut [0_u8; 64]).is_ok()
+    file_capabilities(path).is_some()
+}
+
+/// What `security.capability` lets a program have: `struct vfs_cap_data` of linux/capability.h,
+/// all revisions of which begin alike.
+pub(super) fn file_capabilities(path: &str) -> Option<u64> {
+    let mut bytes = [0_u8; 64];
+    let read = rustix::fs::getxattr(path, CAPABILITY_ATTRIBUTE, &mut bytes).ok()?;
+    permitted(bytes.get(..read)?)
+}
+
+fn permitted(bytes: &[u8]) -> Option<u64> {
+    let word = |at: usize| {
+        bytes.get(at..at + 4).and_then(|it| Some(u32::from_le_bytes(it.try_into().ok()?)))
+    };
+    // Version, then permitted and inheritable, low and high; the first revision has the low half.
+    let low = word(4)?;
+    Some(u64::from(low) | u64::from(word(12).unwrap_or(0)) << 32)
 }
 
 /// Calls that set the saved uid too; `seteuid` and `setfsuid` leave a way back.
@@ -206,6 +224,15 @@ fn drops_for_good(call: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn capabilities_of_files() {
+        let setuid = data_encoding::HEXLOWER.decode(b"0100000280000000000000000000000000000000");
+        let high = data_encoding::HEXLOWER.decode(b"0100000200000000000000008000000000000000");
+        assert_eq!(permitted(&setuid.unwrap()).map(capability_names).unwrap(), ["CAP_SETUID"]);
+        assert_eq!(permitted(&high.unwrap()).map(capability_names).unwrap(), ["CAP_BPF"]);
+        assert_eq!((permitted(&[1, 0, 0]), file_capabilities("/nonexistent")), (None, None));
+    }
 
     #[test]
     fn capabilities_by_name() {

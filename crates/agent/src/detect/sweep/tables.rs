@@ -33,7 +33,10 @@ impl Tables {
         }
         if let Some(rows) = rows(inspector, &autostart::COLLECTOR, now) {
             if let Some(before) = &self.starts {
-                out.extend(rows.iter().filter_map(|(key, row)| start(before.get(key), row, now)));
+                let owner = |path: &str| inspector.owner(path).map(ToOwned::to_owned);
+                let told =
+                    rows.iter().filter_map(|(key, row)| start(before.get(key), row, &owner, now));
+                out.extend(told);
             }
             self.starts = Some(rows);
         }
@@ -120,7 +123,12 @@ fn set_account(event: &mut Event, row: &Row) {
 }
 
 /// An auto-start entry that is new or runs something else.
-fn start(before: Option<&Row>, row: &Row, now: Timestamp) -> Option<Event> {
+fn start(
+    before: Option<&Row>,
+    row: &Row,
+    owner: &dyn Fn(&str) -> Option<String>,
+    now: Timestamp,
+) -> Option<Event> {
     let watched = ["command", "programs", "sha256", "enabled", "schedule", "user"];
     let (check, word) = match before {
         None => ("autostart_added", "new"),
@@ -138,6 +146,7 @@ fn start(before: Option<&Row>, row: &Row, now: Timestamp) -> Option<Event> {
     let image = programs.first().map(String::as_str).unwrap_or_default();
     event.set(Field::StartsCommand, filled(command));
     event.set(Field::StartsImage, filled(image));
+    event.set(Field::StartsPackage, owner(image).map(Into::into));
     event.set(Field::TargetFilename, filled(path));
     event.set(Field::TargetPackage, filled(text(row, "package")));
     let anywhere = programs.iter().any(|it| is_temporary(it));
@@ -196,13 +205,14 @@ mod tests {
         let now = Timestamp(0);
         let old = entry("/usr/bin/true", json!(["/usr/bin/true"]));
         let new = entry("/tmp/x", json!(["/tmp/x"]));
-        assert!(start(Some(&old), &old, now).is_none());
-        let changed = start(Some(&old), &new, now).unwrap();
+        let owner = |path: &str| (path == "/usr/bin/true").then(|| "coreutils".to_owned());
+        assert!(start(Some(&old), &old, &owner, now).is_none());
+        let changed = start(Some(&old), &new, &owner, now).unwrap();
+        assert_eq!(changed.text(Field::StartsPackage), None);
         assert_eq!(changed.text(Field::StateCheck), Some("autostart_changed"));
         assert_eq!(changed.get(Field::StartsInTemporary), Some(&Fact::Bool(true)));
-        assert_eq!(
-            start(None, &old, now).unwrap().text(Field::StateCheck),
-            Some("autostart_added")
-        );
+        let added = start(None, &old, &owner, now).unwrap();
+        assert_eq!(added.text(Field::StateCheck), Some("autostart_added"));
+        assert_eq!(added.text(Field::StartsPackage), Some("coreutils"));
     }
 }

@@ -1,0 +1,82 @@
+//! What the sensor is told to watch on this host: where files decide who may what, what starts,
+//! what is remembered of it, and what is secret.
+
+use crate::collect::users::PASSWD_BYTES_MAX;
+use crate::host_root::HostRoot;
+
+/// Folders, and single files, whose changes are told.
+#[rustfmt::skip]
+const WATCHED: [&str; 16] = [
+    "/etc", "/root", "/home", "/usr", "/boot", "/srv", "/opt", "/var/www", "/var/log", "/var/spool/cron",
+    "/var/spool/at", "/var/lib/garrison", "/run/systemd/system", "/proc/sys", "/sys/kernel", "/sys/fs/cgroup",
+];
+/// Files of which reading is told too, beside those in homes.
+#[rustfmt::skip]
+const SECRETS: [&str; 8] = [
+    "/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/security/opasswd", "/etc/krb5.keytab",
+    "/etc/ssl/private", "/etc/mysql/debian.cnf",
+];
+/// The same below each home.
+#[rustfmt::skip]
+const SECRETS_AT_HOME: [&str; 17] = [
+    ".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".config/gcloud", ".config/gh", ".netrc", ".pgpass",
+    ".my.cnf", ".git-credentials", ".vault-token", ".bash_history", ".zsh_history", ".ash_history", ".python_history",
+];
+/// Homes that are looked into.
+const HOMES_MAX: usize = 256;
+
+/// The sensor's task on this host.
+pub fn sensor(root: &HostRoot) -> sensor::Config {
+    let homes = homes(root);
+    let own = |it: &&String| !WATCHED.iter().any(|place| is_below(it, place));
+    let mut watched: Vec<String> = WATCHED.iter().map(|it| (*it).to_owned()).collect();
+    watched.extend(homes.iter().filter(own).cloned());
+    let mut secrets: Vec<String> = SECRETS.iter().map(|it| (*it).to_owned()).collect();
+    secrets.extend(homes.iter().flat_map(|home| SECRETS_AT_HOME.map(|it| format!("{home}/{it}"))));
+    sensor::Config { watched_prefixes: watched, secret_paths: secrets, ..sensor::Config::default() }
+}
+
+/// Homes of people and of root: of accounts whose shell lets in.
+fn homes(root: &HostRoot) -> Vec<String> {
+    let passwd = root.read("/etc/passwd", PASSWD_BYTES_MAX).unwrap_or_default();
+    let mut homes: Vec<String> = String::from_utf8_lossy(&passwd)
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split(':').skip(5);
+            let (home, shell) = (fields.next()?.trim_end_matches('/'), fields.next()?);
+            let lets_in = !shell.ends_with("/nologin") && !shell.ends_with("/false");
+            let is_own = home.len() > 1 && !matches!(home, "/bin" | "/dev" | "/usr/sbin");
+            (lets_in && is_own && home.starts_with('/')).then(|| home.to_owned())
+        })
+        .collect();
+    homes.sort();
+    homes.dedup();
+    homes.truncate(HOMES_MAX);
+    homes
+}
+
+fn is_below(path: &str, place: &str) -> bool {
+    path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn homes_are_watched_and_what_they_hide_is_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("etc")).unwrap();
+        let passwd = "root:x:0:0::/root:/bin/bash\nbin:x:2:2::/bin:/usr/sbin/nologin\n\
+                      ann:x:1000:1000::/home/ann:/bin/sh\nci:x:1001:1001::/data/ci/:/bin/sh\n\
+                      sync:x:4:65534:sync:/bin:/bin/sync\nbroken\n";
+        std::fs::write(dir.path().join("etc/passwd"), passwd).unwrap();
+        let config = sensor(&HostRoot::new(dir.path()).unwrap());
+        assert_eq!(config.watched_prefixes.last().unwrap(), "/data/ci");
+        assert_eq!(config.watched_prefixes.len(), WATCHED.len() + 1);
+        for secret in ["/home/ann/.ssh", "/root/.bash_history", "/data/ci/.aws", "/etc/shadow"] {
+            assert!(config.secret_paths.iter().any(|it| it == secret), "{secret}");
+        }
+        assert!(!config.secret_paths.iter().any(|it| it.starts_with("/bin/")));
+    }
+}
