@@ -7,13 +7,19 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 mod assets;
+mod auditd;
 mod block;
+mod console;
+mod detect;
 mod host;
 mod idle;
 mod login;
+mod pipeline;
 mod rules;
+mod sensor;
 mod spool;
 mod store;
+mod storm;
 mod up;
 
 #[derive(Debug, clap::Subcommand)]
@@ -49,6 +55,16 @@ pub(crate) enum Args {
     Rules(rules::Args),
     /// What the agent's spool makes durable, and how soon it is back after a crash.
     Spool,
+    /// What seeing every program costs, beside auditd and beside nothing.
+    Sensor(sensor::Args),
+    /// From an act to its alarm on the console, under a thousand programs a second.
+    Detect(detect::Args),
+    /// Part of others: starts programs.
+    #[command(hide = true)]
+    Storm(storm::Args),
+    /// Part of others: detection that counts what arrives.
+    #[command(hide = true)]
+    Pipeline,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -61,6 +77,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Args::Block => block::run()?,
         Args::Rules(args) => rules::run(args)?,
         Args::Spool => spool::run()?,
+        Args::Sensor(args) => sensor::run(args)?,
+        Args::Detect(args) => detect::run(args)?,
+        Args::Storm(args) => return storm::run(args).map(|()| ExitCode::SUCCESS),
+        Args::Pipeline => return pipeline::run().map(|()| ExitCode::SUCCESS),
     };
     Ok(if print(&bars) { ExitCode::SUCCESS } else { ExitCode::from(crate::EXIT_FINDINGS) })
 }

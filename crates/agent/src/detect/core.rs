@@ -186,27 +186,32 @@ impl Core {
         clock: fn() -> Timestamp,
         out: &mut Vec<Alarm>,
     ) -> Result<(), DetectError> {
+        self.step_seeing(timeout, clock, out, &mut |_| ())
+    }
+
+    /// As [`step`](Self::step); shows every event of the sensor as the rules are asked about it.
+    pub fn step_seeing(
+        &mut self,
+        timeout: Duration,
+        clock: fn() -> Timestamp,
+        out: &mut Vec<Alarm>,
+        seen: &mut dyn FnMut(&Event),
+    ) -> Result<(), DetectError> {
         let began = thread_cpu();
         let mut inside = Duration::ZERO;
         let Self { sensor, judge, enricher, chunk, enriched, costs, .. } = self;
+        let mut take = Take { enriched, enricher, judge, costs, seen };
         let mut count = 0;
         let polled = sensor.poll(timeout, &mut |event| {
             count += 1;
             chunk.push(event);
             if chunk.len() >= CHUNK_MAX {
-                inside += take(chunk, enriched, enricher, judge, costs, out);
+                inside += take.all(chunk, out);
             }
         });
         let used = thread_cpu().saturating_sub(began).saturating_sub(inside);
-        self.costs.add(SENSOR, used, count);
-        take(
-            &mut self.chunk,
-            &mut self.enriched,
-            &mut self.enricher,
-            &mut self.judge,
-            &self.costs,
-            out,
-        );
+        take.costs.add(SENSOR, used, count);
+        take.all(chunk, out);
         polled?;
         self.tick(clock(), out);
         Ok(())
@@ -299,30 +304,35 @@ impl Core {
     }
 }
 
-/// Enriches a chunk and asks the rules about it. Returns the CPU time that took.
-fn take(
-    chunk: &mut Vec<model::event::Event>,
-    enriched: &mut Vec<Enriched>,
-    enricher: &mut Enricher,
-    judge: &mut Judge,
-    costs: &Costs,
-    out: &mut Vec<Alarm>,
-) -> Duration {
-    if chunk.is_empty() {
-        return Duration::ZERO;
+/// What a chunk of events goes through.
+struct Take<'a> {
+    enriched: &'a mut Vec<Enriched>,
+    enricher: &'a mut Enricher,
+    judge: &'a mut Judge,
+    costs: &'a Costs,
+    seen: &'a mut dyn FnMut(&Event),
+}
+
+impl Take<'_> {
+    /// Enriches a chunk and asks the rules about it. Returns the CPU time that took.
+    fn all(&mut self, chunk: &mut Vec<model::event::Event>, out: &mut Vec<Alarm>) -> Duration {
+        if chunk.is_empty() {
+            return Duration::ZERO;
+        }
+        let began = thread_cpu();
+        let count = chunk.len() as u64;
+        for event in chunk.drain(..) {
+            self.enricher.event(&event, self.enriched);
+        }
+        let middle = thread_cpu();
+        self.costs.add(ENRICHMENT, middle.saturating_sub(began), count);
+        self.enriched.iter().for_each(|it| (self.seen)(&it.event));
+        let asked = self.enriched.len() as u64;
+        self.judge.all(self.enriched, self.enricher, out);
+        let end = thread_cpu();
+        self.costs.add(RULES, end.saturating_sub(middle), asked);
+        end.saturating_sub(began)
     }
-    let began = thread_cpu();
-    let count = chunk.len() as u64;
-    for event in chunk.drain(..) {
-        enricher.event(&event, enriched);
-    }
-    let middle = thread_cpu();
-    costs.add(ENRICHMENT, middle.saturating_sub(began), count);
-    let asked = enriched.len() as u64;
-    judge.all(enriched, enricher, out);
-    let end = thread_cpu();
-    costs.add(RULES, end.saturating_sub(middle), asked);
-    end.saturating_sub(began)
 }
 
 impl Judge {

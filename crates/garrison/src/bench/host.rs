@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ pub(crate) struct Up {
     child: Child,
     lines: Receiver<String>,
     pub began: Instant,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 /// Lines of output that wait to be read.
@@ -40,7 +40,7 @@ impl Up {
                 }
             }
         });
-        Ok(Self { child, lines, began, _data: data })
+        Ok(Self { child, lines, began, data })
     }
 
     /// Reads lines until `wanted` finds what it looks for, calling `meanwhile` a few times a second.
@@ -66,6 +66,11 @@ impl Up {
                 bail!("no {what} within {} s", timeout.as_secs());
             }
         }
+    }
+
+    /// Where the agent keeps its state.
+    pub(crate) fn agent_state(&self) -> PathBuf {
+        self.data.path().join("agent")
     }
 
     /// Process ids of the server and the agent, by their command lines.
@@ -116,10 +121,24 @@ fn status_field(path: &Path, name: &str) -> Option<u64> {
 
 /// User and system CPU time of all threads of `pid`.
 pub(crate) fn cpu(pid: u32) -> Option<Duration> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    times(&format!("/proc/{pid}/stat"), 2)
+}
+
+/// CPU time of this process and of all children it has waited for.
+pub(crate) fn cpu_with_children() -> anyhow::Result<Duration> {
+    times("/proc/self/stat", 4).context("/proc/self/stat cannot be understood")
+}
+
+/// The sum of the first `count` of utime, stime, cutime and cstime.
+fn times(path: &str, count: usize) -> Option<Duration> {
+    let text = std::fs::read_to_string(path).ok()?;
     let after_name = text.rsplit_once(')')?.1;
-    let mut fields = after_name.split_whitespace().skip(11);
-    let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+    let fields: Vec<u64> = after_name
+        .split_whitespace()
+        .skip(11)
+        .take(count)
+        .map(|it| it.parse().ok())
+        .collect::<Option<_>>()?;
     let per_second = rustix::param::clock_ticks_per_second();
-    Some(Duration::from_micros(ticks * 1_000_000 / per_second.max(1)))
+    Some(Duration::from_micros(fields.iter().sum::<u64>() * 1_000_000 / per_second.max(1)))
 }

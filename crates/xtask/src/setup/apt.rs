@@ -76,7 +76,8 @@ const PACKAGES: &[Package] = &[
         brings: File("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"),
         needs: &[Need::Test],
     },
-    // The peer that the log-in bench runs beside Garrison.
+    // The peers that benches run beside Garrison.
+    Package { name: "auditd", brings: Program("auditd"), needs: &[Need::Bench] },
     Package { name: "fail2ban", brings: Program("fail2ban-regex"), needs: &[Need::Bench] },
 ];
 

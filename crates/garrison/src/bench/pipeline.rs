@@ -1,0 +1,186 @@
+//! The agent's detection in a process of its own that counts what arrives: sensor, enrichment,
+//! every rule, alarms; the same [`Core`] that the agent runs.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use agent::detect::{Core, Options};
+use anyhow::Context as _;
+use engine::content::Catalogue;
+use engine::event::{Category, Event, Field, Value};
+use rustix::time::{ClockId, clock_gettime};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{say, storm};
+use crate::process::now;
+
+const STEP: Duration = Duration::from_millis(50);
+/// After the storm, until nothing of it comes any more.
+const QUIET: Duration = Duration::from_secs(2);
+/// For the first event.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// From the beginning of loading.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Loaded {
+    pub(super) open_ms: f64,
+    pub(super) first_event_ms: f64,
+    pub(super) rules: usize,
+}
+
+/// What arrived, and what it cost since [`Loaded`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Counted {
+    /// Programs of the storm whose arguments arrived whole, each once.
+    pub(super) complete: usize,
+    /// Programs of everybody on this machine.
+    pub(super) execs: u64,
+    /// Events of any kind.
+    pub(super) events: u64,
+    pub(super) alarms: u64,
+    /// By the sensor's own count.
+    pub(super) lost: u64,
+    pub(super) cpu_s: f64,
+    /// CPU time by function, seconds.
+    pub(super) shares: Vec<(String, f64)>,
+}
+
+/// A running one.
+pub(super) struct Pipeline {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Pipeline {
+    pub(super) fn start() -> anyhow::Result<(Self, Loaded)> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["bench", "pipeline"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start the detection")?;
+        let lines = BufReader::new(child.stdout.take().context("no standard output")?);
+        let mut it = Self { child, lines };
+        let loaded = it.line()?;
+        Ok((it, loaded))
+    }
+
+    /// To be asked when everything that is to be counted has happened.
+    pub(super) fn stop(mut self) -> anyhow::Result<Counted> {
+        drop(self.child.stdin.take());
+        self.line()
+    }
+
+    fn line<T: DeserializeOwned>(&mut self) -> anyhow::Result<T> {
+        let mut line = String::new();
+        self.lines.read_line(&mut line)?;
+        serde_json::from_str(&line).context("the detection ended early")
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// The part that runs in a process of its own.
+pub(super) fn run() -> anyhow::Result<()> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    std::thread::spawn(move || {
+        let mut bytes = [0; 16];
+        while std::io::stdin().read(&mut bytes).is_ok_and(|it| it > 0) {}
+        stopped.store(true, Ordering::Relaxed);
+    });
+    let state = tempfile::tempdir_in(".")?;
+    let began = Instant::now();
+    let options = Options {
+        state_dir: Some(state.path().to_owned()),
+        sweeps: true,
+        ..Options::new(Catalogue::embedded()?)
+    };
+    let costs = options.costs.clone();
+    let mut core = Core::open(options, now)?;
+    let health = core.health();
+    anyhow::ensure!(
+        health.tier.name() == "eBPF",
+        "events come by {} here, so there is nothing to measure: {:?}",
+        health.tier,
+        health.missing
+    );
+    let open_ms = began.elapsed().as_secs_f64() * 1e3;
+    let mut tally = Tally::default();
+    let mut alarms = Vec::new();
+    while tally.execs == 0 {
+        anyhow::ensure!(began.elapsed() < PATIENCE, "no program was seen to start");
+        core.step_seeing(STEP, now, &mut alarms, &mut |it| tally.take(it))?;
+    }
+    let first_event_ms = began.elapsed().as_secs_f64() * 1e3;
+    say(&serde_json::to_string(&Loaded { open_ms, first_event_ms, rules: core.rules() })?);
+    let before = process_cpu_s();
+    tally = Tally::default();
+    let mut told = 0;
+    let mut last = Instant::now();
+    while !stop.load(Ordering::Relaxed) || last.elapsed() < QUIET {
+        let complete = tally.complete;
+        core.step_seeing(STEP, now, &mut alarms, &mut |it| tally.take(it))?;
+        told += alarms.drain(..).count() as u64;
+        if tally.complete > complete || !stop.load(Ordering::Relaxed) {
+            last = Instant::now();
+        }
+    }
+    let shares = costs.all().into_iter().map(|(id, it)| (id.to_owned(), it.cpu.as_secs_f64()));
+    let counted = Counted {
+        complete: tally.complete,
+        execs: tally.execs,
+        events: tally.events,
+        alarms: told,
+        lost: core.health().lost_total(),
+        cpu_s: process_cpu_s() - before,
+        shares: shares.collect(),
+    };
+    say(&serde_json::to_string(&counted)?);
+    Ok(())
+}
+
+#[derive(Default)]
+struct Tally {
+    seen: Vec<bool>,
+    complete: usize,
+    execs: u64,
+    events: u64,
+}
+
+impl Tally {
+    fn take(&mut self, event: &Event) {
+        self.events += 1;
+        if event.category != Category::ProcessCreation {
+            return;
+        }
+        self.execs += 1;
+        let Some(Value::List(arguments)) = event.get(Field::Arguments) else { return };
+        let [_, before @ .., last] = arguments.as_slice() else { return };
+        let Some(number) = storm::number(last).filter(|_| before == storm::ARGUMENTS) else {
+            return;
+        };
+        if self.seen.len() <= number {
+            self.seen.resize(number + 1, false);
+        }
+        if let Some(seen) = self.seen.get_mut(number).filter(|it| !**it) {
+            *seen = true;
+            self.complete += 1;
+        }
+    }
+}
+
+/// CPU time of all threads.
+fn process_cpu_s() -> f64 {
+    let it = clock_gettime(ClockId::ProcessCPUTime);
+    it.tv_sec as f64 + it.tv_nsec as f64 / 1e9
+}
