@@ -7,6 +7,7 @@
 //! [`crate::detect`] for what evaluates them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use model::asset::Row;
 use model::finding::{FindingKind, HandleAction, Severity, Text};
@@ -139,7 +140,7 @@ pub struct Part {
 pub struct Item {
     /// `login`: the folder it stands in, which decides how its cases are carried out.
     pub family: String,
-    pub rule: Rule,
+    pub rule: Arc<Rule>,
     /// What the rule's correlation is made of beside other rules.
     pub parts: Vec<Part>,
     pub cases: Vec<Case>,
@@ -183,10 +184,18 @@ pub enum ContentError {
 
 static EMBEDDED: &[Source<'static>] = include!(concat!(env!("OUT_DIR"), "/detections.rs"));
 
-/// All rules, by id.
+/// All rules, by id. A clone shares them.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
-    items: BTreeMap<String, Item>,
+    items: BTreeMap<String, Arc<Item>>,
+}
+
+/// What of the content is kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Whole,
+    /// What judging and telling needs: neither cases nor what only readers want to know.
+    Lean,
 }
 
 impl Catalogue {
@@ -195,13 +204,27 @@ impl Catalogue {
         Self::load(EMBEDDED)
     }
 
+    /// [`Self::embedded`] for an agent, which judges and explains nothing: without cases, reasons,
+    /// advice, false alarms and blind spots. That the content is sound was proved when this
+    /// build was tested.
+    pub fn embedded_lean() -> Result<Self, ContentError> {
+        Self::read(EMBEDDED, Depth::Lean)
+    }
+
     /// Reads every item; the first one that is not sound refuses the whole set.
     pub fn load(sources: &[Source<'_>]) -> Result<Self, ContentError> {
+        Self::read(sources, Depth::Whole)
+    }
+
+    fn read(sources: &[Source<'_>], depth: Depth) -> Result<Self, ContentError> {
         let mut items = BTreeMap::new();
         for source in sources {
-            let item = load_item(source)?;
+            let item = match depth {
+                Depth::Whole => load_item(source)?,
+                Depth::Lean => load_lean(source)?,
+            };
             let id = item.rule.id.clone();
-            if items.insert(id.clone(), item).is_some() {
+            if items.insert(id.clone(), Arc::new(item)).is_some() {
                 return Err(ContentError::Twice { file: format!("{}/rule.yml", source.place), id });
             }
         }
@@ -209,7 +232,7 @@ impl Catalogue {
     }
 
     pub fn get(&self, id: &str) -> Option<&Rule> {
-        self.items.get(id).map(|it| &it.rule)
+        self.items.get(id).map(|it| &*it.rule)
     }
 
     /// As [`Self::get`], for an engine that cannot work without the rule.
@@ -219,17 +242,17 @@ impl Catalogue {
 
     /// Rules in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
-        self.items.values().map(|it| &it.rule)
+        self.items.values().map(|it| &*it.rule)
     }
 
     /// Rules with their cases, in the order of their ids.
     pub fn items(&self) -> impl Iterator<Item = &Item> {
-        self.items.values()
+        self.items.values().map(|it| &**it)
     }
 
     /// The rules of one family with their cases.
     pub fn family(&self, family: &str) -> impl Iterator<Item = &Item> {
-        self.items.values().filter(move |it| it.family == family)
+        self.items().filter(move |it| it.family == family)
     }
 }
 
@@ -259,16 +282,37 @@ struct CaseEntry {
     given: Value,
 }
 
+/// The rule and its parts as they are written.
+fn read_rule(source: &Source<'_>) -> Result<(Rule, Vec<Part>), ContentError> {
+    let file = format!("{}/rule.yml", source.place);
+    let text = source.rule.ok_or_else(|| ContentError::Missing { file: file.clone() })?;
+    let mut documents = yaml::documents(text).into_iter();
+    let rule: Rule = parse(&file, documents.next().map(|it| it.text))?;
+    let parts = documents.map(|it| parse_at(&file, it)).collect::<Result<_, ContentError>>()?;
+    Ok((rule, parts))
+}
+
+/// Family and id, by where the rule lies.
+fn place<'t>(source: &Source<'t>) -> (&'t str, &'t str) {
+    source.place.split_once('/').unwrap_or(("", source.place))
+}
+
+fn load_lean(source: &Source<'_>) -> Result<Item, ContentError> {
+    let (mut rule, parts) = read_rule(source)?;
+    for text in [&mut rule.why, &mut rule.advice] {
+        *text = Text { en: String::new(), zh: String::new() };
+    }
+    rule.false_alarms = Vec::new();
+    rule.blind_spots = Vec::new();
+    let family = place(source).0.to_owned();
+    Ok(Item { family, rule: Arc::new(rule), parts, cases: Vec::new() })
+}
+
 fn load_item(source: &Source<'_>) -> Result<Item, ContentError> {
     let rule_file = format!("{}/rule.yml", source.place);
     let cases_file = format!("{}/cases.yml", source.place);
-    let text = source.rule.ok_or_else(|| ContentError::Missing { file: rule_file.clone() })?;
-    let mut documents = yaml::documents(text).into_iter();
-    let rule: Rule = parse(&rule_file, documents.next().map(|it| it.text))?;
-    let parts = documents
-        .map(|it| parse_at(&rule_file, it))
-        .collect::<Result<Vec<Part>, ContentError>>()?;
-    let (family, folder) = source.place.split_once('/').unwrap_or(("", source.place));
+    let (rule, parts) = read_rule(source)?;
+    let (family, folder) = place(source);
     check(&rule, folder)
         .and_then(|()| events::check(&rule, &parts).map_err(|it| it.to_string()))
         .map_err(|reason| ContentError::Rule { file: rule_file, reason })?;
@@ -290,7 +334,7 @@ fn load_item(source: &Source<'_>) -> Result<Item, ContentError> {
             })?;
         }
     }
-    Ok(Item { family: family.to_owned(), rule, parts, cases })
+    Ok(Item { family: family.to_owned(), rule: Arc::new(rule), parts, cases })
 }
 
 /// A document that does not stand at the beginning of its file.

@@ -101,7 +101,7 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Runt
         .map_err(|source| RuntimeError::StateDir { path: dir.clone(), source })?;
     install::permit::clear(dir);
     let root = HostRoot::live().map_err(RuntimeError::Root)?;
-    let catalogue = Catalogue::embedded().map_err(RuntimeError::Content)?;
+    let catalogue = Catalogue::embedded_lean().map_err(RuntimeError::Content)?;
     let spool = open_spool(&dir.join("spool")).await?;
     let kept: KeptPolicy = state::read(&dir.join("policy.json"), POLICY_BYTES_MAX)
         .and_then(|it| serde_json::from_slice(&it).ok())

@@ -37,6 +37,18 @@ fn embedded_content_loads() {
 }
 
 #[test]
+fn agents_have_every_rule_without_what_only_readers_want() {
+    let (whole, lean) = (Catalogue::embedded().unwrap(), Catalogue::embedded_lean().unwrap());
+    assert!(whole.items().map(|it| &it.rule.id).eq(lean.items().map(|it| &it.rule.id)));
+    for (one, other) in whole.items().zip(lean.items()) {
+        assert_eq!(one.rule.sentence, other.rule.sentence);
+        assert_eq!(one.rule.detection, other.rule.detection);
+        assert_eq!(one.parts.len(), other.parts.len());
+        assert!(other.cases.is_empty() && other.rule.why.en.is_empty());
+    }
+}
+
+#[test]
 fn a_sound_item_loads_whole() {
     let catalogue = load(RULE, CASES).unwrap();
     let item = catalogue.family("test").next().unwrap();

@@ -74,7 +74,7 @@ impl Builder {
 
     fn item(&mut self, item: &Item) -> Result<(), Fault> {
         let none = Placeholders::new();
-        let shared = Arc::new(item.rule.clone());
+        let shared = Arc::clone(&item.rule);
         let query = match (&item.rule.logsource, &item.rule.detection) {
             (Some(logsource), Some(detection)) => {
                 Some(rule::query(logsource, detection, &none, &mut self.tests)?)
