@@ -77,6 +77,8 @@ pub struct Losses {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexFacts {
     pub bytes: usize,
+    /// Of what the tests of all rules look for.
+    pub tests_bytes: usize,
     /// Ids of the rules that have nothing to be found by.
     pub always: Vec<(Category, Vec<String>)>,
 }
@@ -255,6 +257,7 @@ impl Engine {
         };
         IndexFacts {
             bytes: self.index.bytes(),
+            tests_bytes: self.tests.bytes(),
             always: Category::ALL.iter().map(of).filter(|(_, it)| !it.is_empty()).collect(),
         }
     }
@@ -299,6 +302,18 @@ impl Detection {
 /// A value of an event in JSON.
 pub fn json(value: &crate::event::Value) -> serde_json::Value {
     View::of(value).quoted()
+}
+
+/// What keywords are looked for in, as one message of lines.
+pub fn message(event: &Event) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for (_, value) in searched(event) {
+        View::of(value).any(|it| {
+            lines.push(it.to_owned());
+            false
+        });
+    }
+    lines.join("\n")
 }
 
 /// What the event has under the names that auditd rules use.

@@ -222,28 +222,56 @@ fields! {
     EventCount: Integer, "Of a correlation: how many events met.";
 }
 
+/// Fields that an event mostly has.
+const FIELDS_USUAL: usize = 48;
+/// Of [`Event::places`]: the event has no such field.
+const NO_PLACE: u8 = u8::MAX;
+
+// A place is one byte, and `NO_PLACE` is none.
+const _: () = assert!(Field::ALL.len() < NO_PLACE as usize);
+
 /// One event with its fields.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub at: Timestamp,
     pub category: Category,
-    values: Vec<Option<Value>>,
+    /// Where in `values` the value of each field stands.
+    places: [u8; Field::ALL.len()],
+    /// Only what is there, so that looking at an event touches little memory.
+    values: Vec<(Field, Value)>,
 }
 
 impl Event {
     pub fn new(category: Category, at: Timestamp) -> Self {
-        Self { at, category, values: vec![None; Field::ALL.len()] }
+        let places = [NO_PLACE; Field::ALL.len()];
+        Self { at, category, places, values: Vec::with_capacity(FIELDS_USUAL) }
     }
 
     /// Sets a field; an absent value leaves it absent.
     pub fn set(&mut self, field: Field, value: impl Into<Option<Value>>) {
-        if let Some(place) = self.values.get_mut(field as usize) {
-            *place = value.into();
+        let Some(place) = self.places.get_mut(field as usize) else { return };
+        match (value.into(), self.values.get_mut(usize::from(*place))) {
+            (Some(value), Some(known)) => known.1 = value,
+            (Some(value), None) => {
+                *place = self.values.len() as u8;
+                self.values.push((field, value));
+            }
+            (None, Some(_)) => {
+                let free = std::mem::replace(place, NO_PLACE);
+                self.values.swap_remove(usize::from(free));
+                if let Some((moved, _)) = self.values.get(usize::from(free))
+                    && let Some(it) = self.places.get_mut(*moved as usize)
+                {
+                    *it = free;
+                }
+            }
+            (None, None) => {}
         }
     }
 
     pub fn get(&self, field: Field) -> Option<&Value> {
-        self.values.get(field as usize)?.as_ref()
+        let place = self.places.get(field as usize)?;
+        self.values.get(usize::from(*place)).map(|(_, value)| value)
     }
 
     pub fn text(&self, field: Field) -> Option<&str> {
@@ -256,6 +284,11 @@ impl Event {
     /// The fields that are there, in the order of the taxonomy.
     pub fn fields(&self) -> impl Iterator<Item = (Field, &Value)> {
         Field::ALL.iter().filter_map(|field| Some((*field, self.get(*field)?)))
+    }
+
+    /// As [`Self::fields`], in the order in which they were set.
+    pub(crate) fn values(&self) -> &[(Field, Value)] {
+        &self.values
     }
 }
 
@@ -312,3 +345,29 @@ impl std::str::FromStr for Field {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is no field of the taxonomy")]
 pub struct UnknownField(pub String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_come_and_go() {
+        let mut event = Event::new(Category::State, Timestamp::from_secs(0));
+        for (number, field) in Field::ALL.iter().enumerate() {
+            event.set(*field, Value::Integer(number as i64));
+        }
+        for field in Field::ALL.iter().step_by(2) {
+            event.set(*field, None);
+            event.set(*field, None);
+        }
+        event.set(Field::Image, Value::from("a"));
+        event.set(Field::Image, Value::from("b"));
+        for (number, field) in Field::ALL.iter().enumerate() {
+            let want = (number % 2 == 1).then_some(Value::Integer(number as i64));
+            let want = if *field == Field::Image { Some(Value::from("b")) } else { want };
+            assert_eq!(event.get(*field), want.as_ref(), "{}", field.name());
+        }
+        assert_eq!(event.fields().count(), event.values().len());
+        assert!(event.fields().map(|it| it.0).is_sorted());
+    }
+}

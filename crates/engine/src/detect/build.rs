@@ -45,6 +45,7 @@ pub(super) fn engine(catalogue: &Catalogue, user: &[UserRule]) -> Result<Engine,
         return Err(BuildError { rule: builder.id(it.rule), reason });
     }
     let correlations = builder.user(user, correlations);
+    builder.tests.close();
     let index = Index::new(&builder.rules, &builder.tests);
     Ok(Engine {
         rules: builder.rules,

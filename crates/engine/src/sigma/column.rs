@@ -60,7 +60,7 @@ const OTHER_NAMES: &[(&str, Field)] = &[
 ];
 
 /// Most arguments that can be asked for by place.
-const ARGUMENT_PLACES_MAX: usize = 64;
+pub(crate) const ARGUMENT_PLACES_MAX: usize = 64;
 
 impl Column {
     /// What `name` means in a rule; `audit`: the rule is written for auditd.
@@ -199,54 +199,93 @@ fn name_type(event: &Event) -> View<'_> {
     View::Words(words)
 }
 
+/// What decides which calls an event stands for, where its category does not alone.
+type ByWord = (Field, &'static [(&'static str, &'static [&'static str])]);
+
+const ACCESS_CALLS: ByWord = (
+    Field::AccessKind,
+    &[
+        ("ptrace_attach", &["ptrace"]),
+        ("ptrace_poke", &["ptrace"]),
+        ("process_vm_writev", &["process_vm_writev"]),
+        ("signal", &["kill", "tkill", "tgkill"]),
+    ],
+);
+
+const KERNEL_CALLS: ByWord = (
+    Field::KernelAction,
+    &[
+        ("module_load", &["init_module", "finit_module"]),
+        ("module_unload", &["delete_module"]),
+        ("bpf_load", &["bpf"]),
+        ("mount", &["mount"]),
+        ("unmount", &["umount2"]),
+        ("unshare", &["unshare"]),
+        ("setns", &["setns"]),
+        ("pivot_root", &["pivot_root"]),
+        ("raw_socket", &["socket"]),
+        ("packet_socket", &["socket"]),
+        ("memfd", &["memfd_create"]),
+    ],
+);
+
+const FILE_CALLS: ByWord = (
+    Field::FileOperation,
+    &[
+        ("create", &["creat", "open", "openat"]),
+        ("write", &["open", "openat", "write"]),
+        ("truncate", &["truncate", "ftruncate"]),
+        ("delete", &["unlink", "unlinkat"]),
+        ("rename", &["rename", "renameat", "renameat2"]),
+        ("link", &["link", "linkat"]),
+        ("symlink", &["symlink", "symlinkat"]),
+        ("mode", &["chmod", "fchmod", "fchmodat"]),
+        ("owner", &["chown", "fchown", "fchownat", "lchown"]),
+        ("attribute", &["setxattr", "fsetxattr", "lsetxattr"]),
+        ("flags", &["ioctl"]),
+        ("times", &["utime", "utimes", "utimensat", "futimesat"]),
+    ],
+);
+
+const ACCEPTING: &[&str] = &["accept", "accept4"];
+const CONNECTING: &[&str] = &["connect"];
+
+/// The calls that an event of the category can stand for at all; `None`: any.
+pub(crate) fn calls(category: Category) -> Option<Vec<&'static str>> {
+    let by_word = |(_, words): ByWord| words.iter().flat_map(|(_, it)| *it).copied().collect();
+    Some(match category {
+        Category::Privilege => return None,
+        Category::NetworkConnection => [ACCEPTING, CONNECTING].concat(),
+        Category::ProcessAccess => by_word(ACCESS_CALLS),
+        Category::Kernel => by_word(KERNEL_CALLS),
+        Category::FileEvent => by_word(FILE_CALLS),
+        Category::ProcessCreation => vec!["execve", "execveat"],
+        Category::Redirection => vec!["dup2", "dup3"],
+        Category::ProcessRename => vec!["prctl"],
+        Category::DnsQuery | Category::State => Vec::new(),
+    })
+}
+
 /// The system calls that an event of this kind stands for.
 fn call(event: &Event) -> View<'_> {
-    let words: &'static [&'static str] = match event.category {
+    let by_word = |(field, words): ByWord| {
+        let word = event.text(field).unwrap_or_default();
+        words.iter().find(|(it, _)| *it == word).map_or(&[][..], |(_, it)| *it)
+    };
+    View::Words(match event.category {
         Category::ProcessCreation => &["execve", "execveat"],
         Category::NetworkConnection => match event.get(Field::Initiated) {
-            Some(Value::Bool(false)) => &["accept", "accept4"],
-            _ => &["connect"],
+            Some(Value::Bool(false)) => ACCEPTING,
+            _ => CONNECTING,
         },
         Category::Redirection => &["dup2", "dup3"],
         Category::ProcessRename => &["prctl"],
         Category::Privilege => {
             return event.text(Field::PrivilegeCall).map_or(View::Absent, View::Text);
         }
-        Category::ProcessAccess => match event.text(Field::AccessKind).unwrap_or_default() {
-            "ptrace_attach" | "ptrace_poke" => &["ptrace"],
-            "process_vm_writev" => &["process_vm_writev"],
-            "signal" => &["kill", "tkill", "tgkill"],
-            _ => &[],
-        },
-        Category::Kernel => match event.text(Field::KernelAction).unwrap_or_default() {
-            "module_load" => &["init_module", "finit_module"],
-            "module_unload" => &["delete_module"],
-            "bpf_load" => &["bpf"],
-            "mount" => &["mount"],
-            "unmount" => &["umount2"],
-            "unshare" => &["unshare"],
-            "setns" => &["setns"],
-            "pivot_root" => &["pivot_root"],
-            "raw_socket" | "packet_socket" => &["socket"],
-            "memfd" => &["memfd_create"],
-            _ => &[],
-        },
-        Category::FileEvent => match event.text(Field::FileOperation).unwrap_or_default() {
-            "create" => &["creat", "open", "openat"],
-            "write" => &["open", "openat", "write"],
-            "truncate" => &["truncate", "ftruncate"],
-            "delete" => &["unlink", "unlinkat"],
-            "rename" => &["rename", "renameat", "renameat2"],
-            "link" => &["link", "linkat"],
-            "symlink" => &["symlink", "symlinkat"],
-            "mode" => &["chmod", "fchmod", "fchmodat"],
-            "owner" => &["chown", "fchown", "fchownat", "lchown"],
-            "attribute" => &["setxattr", "fsetxattr", "lsetxattr"],
-            "flags" => &["ioctl"],
-            "times" => &["utime", "utimes", "utimensat", "futimesat"],
-            _ => &[],
-        },
+        Category::ProcessAccess => by_word(ACCESS_CALLS),
+        Category::Kernel => by_word(KERNEL_CALLS),
+        Category::FileEvent => by_word(FILE_CALLS),
         Category::DnsQuery | Category::State => &[],
-    };
-    View::Words(words)
+    })
 }

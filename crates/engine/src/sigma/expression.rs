@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use model::time::Timestamp;
-use regex::Regex;
 
 use super::column::{Column, View};
 use super::pattern::{Pattern, fold};
+use super::regular::Expression;
 use crate::event::{Event, Field, Value};
 
 /// Place of a test among all tests of an engine.
@@ -32,24 +32,27 @@ impl Expr {
         }
     }
 
-    /// What it comes to where `known` already says how some tests end; `None`: it depends.
-    pub(crate) fn settled(&self, known: &impl Fn(TestId) -> Option<bool>) -> Option<bool> {
-        let joined = |parts: &[Self], decides: bool| {
-            let mut open = false;
+    /// What is left of it where `known` already says how some tests end; `Err`: how it ends.
+    pub(crate) fn simplified(&self, known: &impl Fn(TestId) -> Option<bool>) -> Result<Self, bool> {
+        let joined = |parts: &[Self], decides: bool, join: fn(Vec<Self>) -> Self| {
+            let mut open = Vec::new();
             for part in parts {
-                match part.settled(known) {
-                    Some(it) if it == decides => return Some(decides),
-                    Some(_) => {}
-                    None => open = true,
+                match part.simplified(known) {
+                    Err(it) if it == decides => return Err(decides),
+                    Err(_) => {}
+                    Ok(it) => open.push(it),
                 }
             }
-            (!open).then_some(!decides)
+            if open.is_empty() { Err(!decides) } else { Ok(join(open)) }
         };
         match self {
-            Self::Test(id) => known(*id),
-            Self::All(parts) => joined(parts, false),
-            Self::Any(parts) => joined(parts, true),
-            Self::Not(inner) => inner.settled(known).map(|it| !it),
+            Self::Test(id) => known(*id).map_or_else(|| Ok(self.clone()), Err),
+            Self::All(parts) => joined(parts, false, Self::All),
+            Self::Any(parts) => joined(parts, true, Self::Any),
+            Self::Not(inner) => match inner.simplified(known) {
+                Ok(it) => Ok(Self::Not(Box::new(it))),
+                Err(it) => Err(!it),
+            },
         }
     }
 
@@ -100,12 +103,23 @@ pub(crate) enum Judge {
     /// `null`: the event does not have it.
     Absent,
     Exists,
-    Regex(Regex),
+    Regex(Expression),
     Network(Network),
     Compare(Order, f64),
     /// Another column of the same event, joined as the shape says.
     Reference(Column, Spot, bool),
     Moment(TimePart, Order, i64),
+}
+
+impl Judge {
+    /// About how many bytes it takes beside itself.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(it) => it.literal().map_or(0, |it| it.len()),
+            Self::Regex(it) => it.bytes(),
+            _ => 0,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -268,8 +282,27 @@ pub(crate) fn searched(event: &Event) -> impl Iterator<Item = (Field, &Value)> {
     SEARCHED.iter().filter_map(|field| Some((*field, event.get(*field)?)))
 }
 
+/// [`SEARCHED`] as bits, by the numbers of the fields.
+const SEARCHED_BITS: (u128, u128) = {
+    let (mut low, mut high) = (0_u128, 0_u128);
+    let mut rest = SEARCHED;
+    while let [field, others @ ..] = rest {
+        let number = *field as u32;
+        if number < 128 {
+            low |= 1 << number;
+        } else {
+            high |= 1 << (number - 128);
+        }
+        rest = others;
+    }
+    (low, high)
+};
+
 pub(crate) fn is_searched(field: Field) -> bool {
-    SEARCHED.contains(&field)
+    let (low, high) = SEARCHED_BITS;
+    let number = field as u32;
+    let bits = if number < 128 { low >> number } else { high >> (number - 128) };
+    bits & 1 == 1
 }
 
 impl Test {
@@ -345,6 +378,18 @@ impl Tests {
 
     pub(crate) fn get(&self, id: TestId) -> Option<&Test> {
         self.all.get(id)
+    }
+
+    /// No more are added: forgets what only adding needs.
+    pub(crate) fn close(&mut self) {
+        self.by_question = HashMap::new();
+        self.all.shrink_to_fit();
+    }
+
+    /// About how many bytes the tests take.
+    pub(crate) fn bytes(&self) -> usize {
+        let own = |it: &Test| it.written.capacity() + it.judge.bytes();
+        self.all.capacity() * size_of::<Test>() + self.all.iter().map(own).sum::<usize>()
     }
 
     pub(crate) fn len(&self) -> usize {

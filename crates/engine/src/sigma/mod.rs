@@ -11,6 +11,7 @@ mod encode;
 pub(crate) mod expression;
 pub(crate) mod modifier;
 pub mod pattern;
+pub(crate) mod regular;
 pub(crate) mod rule;
 #[cfg(test)]
 mod tests;

@@ -2,20 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use regex::RegexBuilder;
-
 use super::Fault;
 use super::column::Column;
 use super::encode::{self, Wide};
 use super::expression::{Expr, Judge, Network, Order, Spot, Test, Tests, TimePart};
 use super::pattern::{self, Part, Pattern};
+use super::regular::{Expression, Flags};
 use super::yaml::{Node, Value};
 use crate::event::Form;
 
-/// Most memory of one compiled regular expression.
-const REGEX_BYTES_MAX: usize = 1 << 20;
-/// Deepest nesting of one regular expression.
-const REGEX_NEST_MAX: u32 = 64;
 /// Most ways to write one value, by `expand`, `windash` and `base64offset` together.
 const WAYS_MAX: usize = 4_096;
 
@@ -335,19 +330,13 @@ impl Item<'_> {
     fn regexes(&self, node: &Node) -> Result<Vec<Judge>, Fault> {
         let text = shown(&node.value);
         let [insensitive, lines, dot_all] = self.modifiers.regex_flags;
-        let mut found = Vec::new();
-        for text in self.expanded(&text, node)? {
-            let regex = RegexBuilder::new(&text)
-                .case_insensitive(insensitive)
-                .multi_line(lines)
-                .dot_matches_new_line(dot_all)
-                .size_limit(REGEX_BYTES_MAX)
-                .nest_limit(REGEX_NEST_MAX)
-                .build()
-                .map_err(|it| node.fault(format!("regular expression: {}", reason(&it))))?;
-            found.push(Judge::Regex(regex));
-        }
-        Ok(found)
+        let flags = Flags { insensitive, lines, dot_all };
+        let texts = self.expanded(&text, node)?;
+        let read = |it: &String| {
+            let made = Expression::new(it, flags);
+            made.map_err(|it| node.fault(format!("regular expression: {it}"))).map(Judge::Regex)
+        };
+        texts.iter().map(read).collect()
     }
 
     /// The value with its `%placeholders%` filled in, in every way.
@@ -360,20 +349,6 @@ impl Item<'_> {
             return Err(node.fault(format!("more than {WAYS_MAX} ways to write the value")));
         }
         Ok(ways)
-    }
-}
-
-/// The last line of the message: the ones before draw a picture of the pattern.
-fn reason(error: &regex::Error) -> String {
-    match error {
-        regex::Error::CompiledTooBig(limit) => {
-            format!("it needs more than {limit} bytes when compiled")
-        }
-        other => {
-            let text = other.to_string();
-            let last = text.lines().next_back().unwrap_or_default();
-            last.trim_start_matches("error: ").to_owned()
-        }
     }
 }
 

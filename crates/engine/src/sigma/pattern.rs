@@ -170,6 +170,38 @@ impl Shape {
     }
 }
 
+/// Pieces of texts that are everywhere, so that they make no text rare.
+const COMMON: &[&[u8]] = &[
+    b"/usr/local/",
+    b"/usr/bin/",
+    b"/usr/",
+    b"/bin/",
+    b"/etc/",
+    b"/var/",
+    b"/tmp/",
+    b"/lib/",
+    b"/dev/",
+    b"/proc/",
+    b"http",
+    b".sh",
+    b" --",
+    b" -",
+    b"root",
+];
+
+/// About how often a folded text stands in one of an ordinary host; only compared.
+pub(crate) fn commonness(text: &[u8]) -> f64 {
+    let common = COMMON.iter().find(|it| contains(text, it)).map_or(0, |it| it.len() - 1);
+    match text.len() - common {
+        0..=1 => 1.0,
+        2 => 0.6,
+        3 => 0.3,
+        4..=5 => 0.1,
+        6..=8 => 0.03,
+        _ => 0.01,
+    }
+}
+
 fn contains(text: &[u8], needle: &[u8]) -> bool {
     memchr::memmem::find(text, needle).is_some()
 }
