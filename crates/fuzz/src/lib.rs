@@ -37,6 +37,7 @@ use engine::{
 use model::time::Timestamp;
 use sensor::{
     ebpf::{dns, record},
+    lsm::record as refusal,
     processes, procfs,
 };
 
@@ -110,6 +111,9 @@ pub static TARGETS: &[Target] = &[
     }),
     bytes("respond.connections", b"head\n 0: 0100007F:16 097100CB:1 01 0:0 0:0 0 0 0 41 1\n", |bytes| {
         protected::peers_of(&String::from_utf8_lossy(bytes), 4, &BTreeSet::from([41]));
+    }),
+    bytes("sensor.refusal", include_bytes!("../../sensor/src/lsm/fixtures/signal.bin"), |bytes| {
+        refusal::parse(bytes);
     }),
     bytes("respond.guard", b"R 7 /tmp/x", |bytes| {
         guard::parse_line(&String::from_utf8_lossy(bytes));

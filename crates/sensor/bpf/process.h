@@ -83,20 +83,7 @@ static __always_inline void exec_file(struct exec *record, struct file *file)
 	record->uid = BPF_CORE_READ(inode, i_uid.val);
 	record->gid = BPF_CORE_READ(inode, i_gid.val);
 	record->links = BPF_CORE_READ(inode, i_nlink);
-	if (bpf_core_field_exists(inode->i_ctime_sec)) {
-		record->changed_s = BPF_CORE_READ(inode, i_ctime_sec);
-		record->changed_ns = BPF_CORE_READ(inode, i_ctime_nsec);
-	} else if (bpf_core_field_exists(((struct inode___before_6_11 *)0)->__i_ctime)) {
-		struct inode___before_6_11 *old = (void *)inode;
-
-		record->changed_s = BPF_CORE_READ(old, __i_ctime.tv_sec);
-		record->changed_ns = BPF_CORE_READ(old, __i_ctime.tv_nsec);
-	} else {
-		struct inode___before_6_6 *old = (void *)inode;
-
-		record->changed_s = BPF_CORE_READ(old, i_ctime.tv_sec);
-		record->changed_ns = BPF_CORE_READ(old, i_ctime.tv_nsec);
-	}
+	read_changed(inode, &record->changed_s, &record->changed_ns);
 }
 
 static __always_inline void exec_ancestors(struct exec *record, struct task_struct *task)

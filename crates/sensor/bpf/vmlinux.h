@@ -32,6 +32,7 @@ typedef __u32 dev_t;
 
 enum {
 	BPF_ANY = 0,
+	BPF_LINK_GET_FD_BY_ID = 30,
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PROG_ARRAY = 3,
@@ -130,6 +131,7 @@ struct inode {
 	unsigned long i_ino;
 	unsigned int i_nlink;
 	dev_t i_rdev;
+	u32 i_generation;
 	long long i_size;
 	s64 i_ctime_sec;
 	u32 i_ctime_nsec;
@@ -239,8 +241,13 @@ struct task_struct {
 };
 
 struct linux_binprm {
+	struct file *file;
 	const char *filename;
 	const char *interp;
+};
+
+struct bpf_map {
+	u32 id;
 };
 
 struct module {

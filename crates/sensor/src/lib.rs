@@ -9,6 +9,7 @@ mod connector;
 pub mod ebpf;
 pub mod fanotify;
 mod health;
+pub mod lsm;
 pub mod memory;
 pub mod namespace;
 mod polling;

@@ -10,6 +10,7 @@ mod bpf;
 mod console;
 mod dist;
 mod fuzz;
+mod kernel;
 mod lint;
 mod setup;
 mod shell;

@@ -4,6 +4,7 @@
 //! without a network works when nothing is missing.
 
 mod apt;
+pub(crate) mod kernel;
 mod node;
 mod python;
 
@@ -26,6 +27,9 @@ pub(crate) fn ensure(shell: &Shell, needs: &[Need]) -> Result<()> {
     node::ensure(shell)?;
     if needs.iter().any(|need| matches!(need, Need::Lint | Need::Test)) {
         python::ensure(shell)?;
+    }
+    if needs.contains(&Need::Test) {
+        kernel::ensure(shell)?;
     }
     if needs.contains(&Need::Test) && find_program("cargo-nextest").is_none() {
         shell::step(

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::{
-    api_fuzz, console,
+    api_fuzz, console, kernel,
     setup::{self, Need},
     shell::{self, Output, Shell},
 };
@@ -16,6 +16,8 @@ use crate::{
 pub(crate) enum Suite {
     /// Every Rust test, the end-to-end scenarios among them (cargo-nextest)
     Rust,
+    /// The sensor on the distribution's stock kernel, in a virtual machine
+    Kernel,
     /// The console's unit tests (Vitest)
     Console,
     /// The console in a real browser (Playwright): every page over a made-up fleet, and the real
@@ -66,6 +68,7 @@ impl Suite {
     fn title(self) -> &'static str {
         match self {
             Self::Rust => "cargo-nextest",
+            Self::Kernel => "kernel",
             Self::Console => "vitest",
             Self::Browser => "playwright",
             Self::Api => "schemathesis",
@@ -88,6 +91,7 @@ impl Suite {
                 let mut command = shell.command(tool("playwright"));
                 in_console(command.args(["test", "--reporter=list"]).env("GARRISON_BIN", binary))
             }
+            Self::Kernel => kernel::run(shell),
             Self::Api => api_fuzz::run(shell, &test_binary(shell)?),
         }
     }
@@ -101,6 +105,9 @@ impl Suite {
                 .collect(),
             Self::Console => {
                 output.text.lines().filter(|line| line.trim_start().starts_with("Tests ")).collect()
+            }
+            Self::Kernel => {
+                output.text.lines().filter(|line| line.starts_with("kernel ")).collect()
             }
             Self::Browser => output.text.lines().filter(|line| is_browser_total(line)).collect(),
             Self::Api => output.text.lines().filter(|line| line.contains(" generated, ")).collect(),

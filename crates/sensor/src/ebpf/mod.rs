@@ -4,7 +4,7 @@ pub mod dns;
 mod files;
 mod load;
 pub mod record;
-mod ring;
+pub(crate) mod ring;
 mod translate;
 mod watch;
 

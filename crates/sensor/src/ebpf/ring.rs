@@ -17,7 +17,7 @@ const DISCARDED: u32 = 1 << 30;
 const HEADER_BYTES: usize = 8;
 
 #[derive(Debug)]
-pub(super) struct Ring {
+pub(crate) struct Ring {
     consumer: Mapping,
     producer: Mapping,
     data_bytes: usize,
@@ -72,7 +72,7 @@ impl Drop for Mapping {
 
 impl Ring {
     /// `map` is a ring of `data_bytes`.
-    pub(super) fn open(map: &impl AsFd, data_bytes: usize) -> io::Result<Self> {
+    pub(crate) fn open(map: &impl AsFd, data_bytes: usize) -> io::Result<Self> {
         let page_bytes = rustix::param::page_size();
         let consumer = Mapping::new(map, page_bytes, true, 0)?;
         let producer = Mapping::new(map, page_bytes + 2 * data_bytes, false, page_bytes)?;
@@ -84,7 +84,7 @@ impl Ring {
     }
 
     /// Until the kernel's side asks for attention, or `timeout`; true if it asked.
-    pub(super) fn wait(&self, timeout: Duration) -> io::Result<bool> {
+    pub(crate) fn wait(&self, timeout: Duration) -> io::Result<bool> {
         let mut events = [epoll::Event {
             flags: epoll::EventFlags::empty(),
             data: epoll::EventData::new_u64(0),
@@ -98,7 +98,7 @@ impl Ring {
     }
 
     /// Every finished record, in order, up to the first that is still being written.
-    pub(super) fn take(&mut self, mut each: impl FnMut(&[u8])) {
+    pub(crate) fn take(&mut self, mut each: impl FnMut(&[u8])) {
         let mut at = self.consumer.position().load(Ordering::Relaxed);
         // A writer that keeps up for ever must not keep us here for ever.
         let end = self.producer.position().load(Ordering::Acquire);

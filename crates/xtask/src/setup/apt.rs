@@ -76,6 +76,13 @@ const PACKAGES: &[Package] = &[
         brings: File("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"),
         needs: &[Need::Test],
     },
+    // The sensor on another kernel.
+    Package {
+        name: "qemu-system-x86",
+        brings: Program("qemu-system-x86_64"),
+        needs: &[Need::Test],
+    },
+    Package { name: "busybox-static", brings: Program("busybox"), needs: &[Need::Test] },
     // The peers that benches run beside Garrison.
     Package { name: "auditd", brings: Program("auditd"), needs: &[Need::Bench] },
     Package { name: "fail2ban", brings: Program("fail2ban-regex"), needs: &[Need::Bench] },

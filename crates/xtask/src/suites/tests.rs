@@ -15,6 +15,9 @@ fn each_runner_is_understood() {
             "     Summary [  12.3s] 120 tests run: 116 passed (3 slow, 1 leaky), 3 failed, 1 timed out, 0 skipped",
             (116, 4),
         ),
+        (Suite::Kernel, true, "kernel 6.1.0-1: 70 passed, 0 failed in 2.0 s\r\n", (70, 0)),
+        (Suite::Kernel, true, "FAILED  a: b\nkernel 6.1.0-1: 69 passed, 1 failed\n", (69, 1)),
+        (Suite::Kernel, false, "ok      it loads\nKilled\n", (0, 1)),
         (Suite::Console, true, " Test Files  3 passed (3)\n      Tests  12 passed (12)\n", (12, 0)),
         (
             Suite::Console,

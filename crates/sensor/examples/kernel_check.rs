@@ -1,0 +1,504 @@
+//! Proves the sensor on the kernel it is started on, with a busybox to act things out: one line a
+//! check and a sum at the end, which `cargo xtask test --only kernel` reads from the console of a
+//! virtual machine. It protects, kills and remounts, so it is for machines made for it.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "all of this program is a test"
+)]
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use libbpf_rs::query::LinkInfoIter;
+use model::event::{Event, FileChange, What};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use sensor::lsm::{Guarded, Lsm, Protection, Refused};
+use sensor::{Config, Sensor, Tier};
+
+const BUSYBOX: &str = "/bin/busybox";
+const WAIT: Duration = Duration::from_secs(5);
+const EPERM: i32 = 1;
+
+#[derive(Default)]
+struct Checks {
+    passed: u32,
+    failed: u32,
+}
+
+impl Checks {
+    fn that(&mut self, name: &str, result: Result<(), String>) {
+        match result {
+            Ok(()) => {
+                self.passed += 1;
+                println!("ok      {name}");
+            }
+            Err(why) => {
+                self.failed += 1;
+                println!("FAILED  {name}: {why}");
+            }
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => {
+            check();
+            ExitCode::SUCCESS
+        }
+        // What another process than the agent is let do.
+        ["open-links"] => ExitCode::from(u8::from(LinkInfoIter::default().next().is_none())),
+        ["limit", pid] => {
+            let limit = Rlimit { current: Some(1), maximum: Some(1) };
+            let pid = Pid::from_raw(pid.parse().unwrap());
+            ExitCode::from(u8::from(prlimit(pid, Resource::Cpu, limit).is_err()))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn check() {
+    let start = Instant::now();
+    let mut checks = Checks::default();
+    sees(&mut checks);
+    let dir = Path::new("/tmp/check");
+    fs::create_dir_all(dir).unwrap();
+    decides(&mut checks, dir);
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let Checks { passed, failed } = checks;
+    let seconds = start.elapsed().as_secs_f64();
+    println!("kernel {}: {passed} passed, {failed} failed in {seconds:.1} s", release.trim());
+}
+
+fn busybox(arguments: &[&str]) -> Command {
+    let mut command = Command::new(BUSYBOX);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// Runs to its end; whether it ended well.
+fn does(arguments: &[&str]) -> bool {
+    busybox(arguments).status().is_ok_and(|it| it.success())
+}
+
+/// The same as another process, which nobody trusts.
+fn itself(arguments: &[&str]) -> bool {
+    Command::new("/proc/self/exe").args(arguments).status().is_ok_and(|it| it.success())
+}
+
+// ---- what is seen ----
+
+/// An act of a child, and what the sensor has to tell of it.
+type Act = (&'static str, &'static [&'static str], fn(&What) -> bool);
+
+const ACTS: &[Act] = &[
+    ("exec with its arguments", &["echo", "one", "two words"], |what| {
+        matches!(what, What::Exec(exec) if exec.executable == BUSYBOX
+            && exec.arguments.ends_with(&["echo".into(), "one".into(), "two words".into()])
+            && exec.file.is_some_and(|it| it.size > 0) && exec.cwd.as_deref() == Some("/"))
+    }),
+    ("exit with its code", &["sh", "-c", "exit 7"], |what| *what == What::Exit { status: 7 << 8 }),
+    ("fork", &["sh", "-c", "/bin/busybox true; true"], |what| matches!(what, What::Fork { .. })),
+    ("connect", &["nc", "-w", "1", "127.0.0.1", "9"], |what| {
+        matches!(what, What::Connect { socket, result: Some(..0) }
+            if socket.peer.is_some_and(|it| it.port == 9))
+    }),
+    ("write below /etc", &["sh", "-c", "echo x > /etc/made"], |what| {
+        matches!(what, What::File { change: FileChange::OpenWrite { path, created: true, .. }, .. }
+            if path == "/etc/made")
+    }),
+    ("rename", &["mv", "/etc/made", "/etc/moved"], |what| {
+        matches!(what, What::File { change: FileChange::Renamed { from, to }, .. }
+            if from == "/etc/made" && to == "/etc/moved")
+    }),
+    ("removal", &["rm", "/etc/moved"], |what| {
+        matches!(what, What::File { change: FileChange::Removed { path }, .. }
+            if path == "/etc/moved")
+    }),
+    ("mount", &["mount", "-t", "tmpfs", "none", "/mnt"], |what| {
+        matches!(what, What::Mount { target, kind, result: Some(0), .. }
+            if target == "/mnt" && kind == "tmpfs")
+    }),
+    (
+        "name query",
+        &["nslookup", "seen.example", "127.0.0.1"],
+        |what| matches!(what, What::Dns { query, .. } if query.starts_with("seen.example")),
+    ),
+    ("change of user", &["su", "nobody", "-s", BUSYBOX, "true"], |what| {
+        matches!(what, What::Credentials { before, after, .. }
+            if before.uid == 0 && after.uid == 65534)
+    }),
+];
+
+fn sees(checks: &mut Checks) {
+    let start = Instant::now();
+    let mut sensor = match Sensor::open_tier(Tier::Ebpf, &Config::default()) {
+        Ok(sensor) => sensor,
+        Err(error) => return checks.that("the sensor's programs load", Err(chain(&error))),
+    };
+    println!("        loaded in {} ms", start.elapsed().as_millis());
+    let health = sensor.health();
+    let is_named = |name: &&&str| {
+        let is_missing = health.missing.iter().any(|it| it.name == **name && !it.reason.is_empty());
+        health.attached.iter().any(|it| it == **name) || is_missing
+    };
+    let silent: Vec<_> = ENTRIES.iter().filter(|it| !is_named(it)).collect();
+    let named = if silent.is_empty() { Ok(()) } else { Err(format!("{silent:?}: {health:?}")) };
+    checks.that("every program of the sensor is attached, or named with the reason", named);
+    for missing in &health.missing {
+        println!("missing {}: {}", missing.name, missing.reason);
+    }
+    for (name, arguments, is_it) in ACTS {
+        let mut child = busybox(arguments).current_dir("/").spawn().unwrap();
+        let pid = child.id();
+        let mut seen = Vec::new();
+        let told = until(&mut sensor, |event| {
+            let is_theirs = event.task.pid == pid || event.task.parent_pid == pid;
+            if is_theirs {
+                seen.push(format!("{:?}", event.what));
+            }
+            is_theirs && is_it(&event.what)
+        });
+        let _ = child.wait();
+        let told = if told { Ok(()) } else { Err(format!("not told, but {seen:#?}")) };
+        checks.that(&format!("seen: {name}"), told);
+    }
+    let lost = sensor.health().lost_total();
+    let lost = if lost == 0 { Ok(()) } else { Err(format!("{lost} events")) };
+    checks.that("seen: nothing lost", lost);
+}
+
+/// Programs that are attached; all others are jumped to from the end of system calls.
+const ENTRIES: [&str; 5] = ["on_exec", "on_fork", "on_exit", "on_call", "on_module_load"];
+
+fn until(sensor: &mut Sensor, mut is_it: impl FnMut(&Event) -> bool) -> bool {
+    let end = Instant::now() + WAIT;
+    let mut found = false;
+    while !found && Instant::now() < end {
+        let step = Duration::from_millis(20);
+        sensor.poll(step, &mut |event| found |= is_it(&event)).expect("the sensor goes on");
+    }
+    found
+}
+
+// ---- what is decided ----
+
+/// What is tried, and whether it worked.
+type Try<'a> = (&'a str, Box<dyn Fn() -> bool + 'a>);
+
+fn decides(checks: &mut Checks, dir: &Path) {
+    let mut lsm = match Lsm::open() {
+        Ok(lsm) => lsm,
+        Err(error) => return checks.that("the deciding programs load", Err(chain(&error))),
+    };
+    println!("        attached: {}", lsm.attached().join(" "));
+    for missing in lsm.missing() {
+        println!("missing {}: {}", missing.name, missing.reason);
+    }
+    let by_content = lsm.decides_by_content();
+    let by_content = if by_content { Ok(()) } else { Err("it does not".to_owned()) };
+    checks.that("the kernel sums contents by itself", by_content);
+    refuses_programs(checks, &mut lsm, dir);
+    let scene = Scene::new(dir);
+    let mut sleeper = busybox(&["sleep", "1000"]).spawn().unwrap();
+    let mut orderly = busybox(&["sleep", "1000"]).spawn().unwrap();
+    let opened = if LinkInfoIter::default().next().is_some() { Ok(()) } else { Err("no".into()) };
+    checks.that("allowed: the agent opens attachments", opened);
+    check_tries(checks, "allowed before", &scene.tries(), true);
+    scene.restore();
+    scene.protect(&mut lsm);
+    lsm.protect_process(sleeper.id(), Guarded::Whole).unwrap();
+    lsm.protect_process(orderly.id(), Guarded::Orderly).unwrap();
+    check_tries(checks, "refused", &scene.tries(), false);
+    check_tries(checks, "allowed", &scene.harmless(), true);
+    let kept = if scene.is_whole() { Ok(()) } else { Err("it is not".to_owned()) };
+    checks.that("what is protected is as it was", kept);
+    let own = fs::write(&scene.file, "the agent's own").map_err(|it| it.to_string());
+    checks.that("allowed: the agent itself writes", own);
+    let processes = refused_to_processes(sleeper.id());
+    check_tries(checks, "refused", &processes, false);
+    let alive = sleeper.try_wait().unwrap().is_none();
+    let alive = if alive { Ok(()) } else { Err("it ended".to_owned()) };
+    checks.that("the protected process lives", alive);
+    let pid = orderly.id().to_string();
+    check_tries(
+        checks,
+        "refused",
+        &[("SIGKILL", try_(move || does(&["kill", "-9", &pid])))],
+        false,
+    );
+    let pid = orderly.id().to_string();
+    let asked = does(&["kill", &pid]) && ended(&mut orderly);
+    checks.that(
+        "allowed: SIGTERM to one that ends in order",
+        if asked { Ok(()) } else { Err("it lives".to_owned()) },
+    );
+    told(checks, &mut lsm);
+    drop(lsm);
+    scene.restore();
+    check_tries(checks, "allowed after", &scene.tries(), true);
+    let pid = sleeper.id().to_string();
+    check_tries(checks, "allowed after", &[("a limit", try_(|| itself(&["limit", &pid])))], true);
+    let killed = does(&["kill", "-9", &pid]) && ended(&mut sleeper);
+    let killed = if killed { Ok(()) } else { Err("it lives".to_owned()) };
+    checks.that("allowed after: SIGKILL", killed);
+}
+
+fn refuses_programs(checks: &mut Checks, lsm: &mut Lsm, dir: &Path) {
+    let program = |name: &str, tail: &str| {
+        let path = dir.join(name);
+        let mut bytes = fs::read(BUSYBOX).unwrap();
+        bytes.extend(tail.as_bytes());
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        path
+    };
+    let runs = |path: &Path| match Command::new(path).arg0("busybox").arg("true").status() {
+        Ok(status) => Ok(status.success()),
+        Err(error) => Err(error.raw_os_error().unwrap_or_default()),
+    };
+    let expect = |checks: &mut Checks, name: &str, found: Result<bool, i32>, wanted| {
+        let result = if found == wanted { Ok(()) } else { Err(format!("{found:?}")) };
+        checks.that(name, result);
+    };
+    let (bad, good) = (program("true", "bad"), program("true-good", "good"));
+    expect(checks, "allowed before: a program", runs(&bad), Ok(true));
+    // `sha256sum` of the very file, by somebody else than what is being proved.
+    let sum = Command::new(BUSYBOX).arg("sha256sum").arg(&bad).output().unwrap().stdout;
+    let digest = hex(&String::from_utf8_lossy(&sum));
+    lsm.refuse_contents(&HashSet::from([digest])).unwrap();
+    expect(checks, "refused: a program by its content", runs(&bad), Err(EPERM));
+    expect(checks, "refused: the same again, by what is known", runs(&bad), Err(EPERM));
+    let copy = dir.join("another-name");
+    fs::copy(&bad, &copy).unwrap();
+    expect(checks, "refused: a copy nobody has seen", runs(&copy), Err(EPERM));
+    expect(checks, "allowed: another content", runs(&good), Ok(true));
+    lsm.refuse_contents(&HashSet::new()).unwrap();
+    expect(checks, "allowed again: the content", runs(&bad), Ok(true));
+    lsm.refuse_file(&bad).unwrap();
+    expect(checks, "refused: a program by its file", runs(&bad), Err(EPERM));
+    expect(checks, "allowed: a copy of it, which is another file", runs(&copy), Ok(true));
+    lsm.allow_files().unwrap();
+    expect(checks, "allowed again: the file", runs(&bad), Ok(true));
+    let counts = lsm.counts();
+    let counted = if counts.unjudged == 0 { Ok(()) } else { Err(format!("{counts:?}")) };
+    checks.that("every content was summed", counted);
+}
+
+/// Files to protect, and what is done to them.
+struct Scene {
+    dir: PathBuf,
+    file: PathBuf,
+    tree: PathBuf,
+}
+
+impl Scene {
+    fn new(dir: &Path) -> Self {
+        let dir = dir.join("scene");
+        let it = Self { file: dir.join("file"), tree: dir.join("tree"), dir };
+        it.restore();
+        it
+    }
+
+    /// As it was at first, whatever a successful try left.
+    fn restore(&self) {
+        let _ = does(&["umount", text(&self.file)]);
+        for name in ["scene", "scene-moved"] {
+            let _ = fs::remove_dir_all(self.dir.with_file_name(name));
+        }
+        fs::create_dir_all(self.tree.join("below")).unwrap();
+        fs::create_dir_all(self.tree.join("open")).unwrap();
+        fs::write(&self.file, "kept").unwrap();
+        fs::write(self.tree.join("below/inner"), "kept").unwrap();
+        fs::write(self.dir.join("other"), "other").unwrap();
+    }
+
+    fn protect(&self, lsm: &mut Lsm) {
+        lsm.protect(&self.dir, Protection::Name).unwrap();
+        lsm.protect(&self.file, Protection::File).unwrap();
+        lsm.protect(&self.tree, Protection::Tree).unwrap();
+        lsm.protect(&self.tree.join("open"), Protection::Open).unwrap();
+    }
+
+    fn is_whole(&self) -> bool {
+        let is = |path: PathBuf| fs::read_to_string(path).is_ok_and(|it| it == "kept");
+        is(self.file.clone()) && is(self.tree.join("below/inner")) && self.dir.is_dir()
+    }
+
+    /// Each is undone by what follows, so that all of them can be tried in this order.
+    fn tries(&self) -> Vec<Try<'_>> {
+        let shell = |code: String| try_(move || does(&["sh", "-c", &code]));
+        let (dir, file, tree) = (text(&self.dir), text(&self.file), text(&self.tree));
+        vec![
+            ("write", shell(format!("echo x >> {file}"))),
+            ("truncate", shell(format!("{BUSYBOX} truncate -s 0 {file}"))),
+            ("change of mode", shell(format!("{BUSYBOX} chmod 600 {file}"))),
+            ("change of owner", shell(format!("{BUSYBOX} chown 1 {file}"))),
+            ("change of times", shell(format!("{BUSYBOX} touch -d 2001-01-01 {file}"))),
+            ("link", shell(format!("{BUSYBOX} ln {file} {dir}/link"))),
+            (
+                "mount upon",
+                shell(format!(
+                    "{BUSYBOX} mount -o bind {dir}/other {file} && {BUSYBOX} umount {file}"
+                )),
+            ),
+            (
+                "rename",
+                shell(format!("{BUSYBOX} mv {file} {dir}/away && {BUSYBOX} mv {dir}/away {file}")),
+            ),
+            (
+                "rename onto",
+                shell(format!(
+                    "{BUSYBOX} cp {dir}/other {dir}/new && {BUSYBOX} mv -f {dir}/new {file}"
+                )),
+            ),
+            (
+                "rename of the way to it",
+                shell(format!("{BUSYBOX} mv {dir} {dir}-moved && {BUSYBOX} mv {dir}-moved {dir}")),
+            ),
+            ("write below a tree", shell(format!("echo x > {tree}/below/inner"))),
+            ("new file in a tree", shell(format!("echo x > {tree}/below/made"))),
+            ("new folder in a tree", shell(format!("{BUSYBOX} mkdir {tree}/folder"))),
+            (
+                "new symbolic link in a tree",
+                shell(format!("{BUSYBOX} ln -s /nowhere {tree}/symbolic")),
+            ),
+            ("new pipe in a tree", shell(format!("{BUSYBOX} mkfifo {tree}/pipe"))),
+            (
+                "rename into a tree",
+                shell(format!("echo x > {dir}/x; {BUSYBOX} mv {dir}/x {tree}/x")),
+            ),
+            ("removal in a tree", shell(format!("{BUSYBOX} rm {tree}/below/inner"))),
+            ("removal of a tree's folder", shell(format!("{BUSYBOX} rmdir {tree}/open"))),
+            ("removal", shell(format!("{BUSYBOX} rm {file}"))),
+        ]
+    }
+
+    fn harmless(&self) -> Vec<Try<'_>> {
+        let shell = |code: String| try_(move || does(&["sh", "-c", &code]));
+        let (dir, file, tree) = (text(&self.dir), text(&self.file), text(&self.tree));
+        vec![
+            ("read", shell(format!("{BUSYBOX} cat {file} {tree}/below/inner"))),
+            ("write beside", shell(format!("echo x > {dir}/beside && {BUSYBOX} rm {dir}/beside"))),
+            (
+                "all of it below what is left open",
+                shell(format!(
+                    "cd {tree}/open && {BUSYBOX} mkdir a && echo x > a/b && {BUSYBOX} mv a c && {BUSYBOX} rm -r c"
+                )),
+            ),
+        ]
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn try_<'a>(it: impl Fn() -> bool + 'a) -> Box<dyn Fn() -> bool + 'a> {
+    Box::new(it)
+}
+
+fn refused_to_processes(pid: u32) -> Vec<Try<'static>> {
+    let send = |signal: &'static str| {
+        let pid = pid.to_string();
+        try_(move || does(&["kill", signal, &pid]))
+    };
+    vec![
+        ("SIGKILL", send("-9")),
+        ("SIGTERM", send("-15")),
+        ("SIGSTOP", send("-19")),
+        ("a limit on its time", try_(move || itself(&["limit", &pid.to_string()]))),
+        ("opening the attachments of programs", try_(|| itself(&["open-links"]))),
+        (
+            "opening its memory",
+            try_(move || does(&["sh", "-c", &format!("exec 3<>/proc/{pid}/mem")])),
+        ),
+    ]
+}
+
+fn check_tries(checks: &mut Checks, title: &str, tries: &[Try<'_>], wanted: bool) {
+    for (name, it) in tries {
+        let result = if it() == wanted { Ok(()) } else { Err("it is not".to_owned()) };
+        checks.that(&format!("{title}: {name}"), result);
+    }
+}
+
+/// Every kind of refusal that was acted out is told, with who and what.
+fn told(checks: &mut Checks, lsm: &mut Lsm) {
+    let mut kinds = BTreeSet::new();
+    let mut wrong = Vec::new();
+    let _ = lsm.wait(WAIT);
+    lsm.take(|it| {
+        let is_process = matches!(it.what, Refused::Signal | Refused::Trace | Refused::Limit);
+        let is_file = !is_process && it.what != Refused::Bpf;
+        let is_whole = it.pid > 1
+            && !it.name.is_empty()
+            && is_process == it.target.is_some()
+            && is_file == it.path.starts_with("/tmp/check");
+        kinds.insert(format!("{:?}", it.what));
+        if !is_whole {
+            wrong.push(it);
+        }
+    });
+    let all = [
+        "Attributes",
+        "Bpf",
+        "Exec",
+        "Limit",
+        "Link",
+        "Make",
+        "Mount",
+        "Remove",
+        "Rename",
+        "Signal",
+        "Trace",
+        "Write",
+    ];
+    let result = if kinds.iter().map(String::as_str).eq(all) && wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{kinds:?}, wrong: {wrong:?}"))
+    };
+    checks.that("every refusal is told", result);
+    let counts = lsm.counts();
+    let result = if counts.untold == 0 { Ok(()) } else { Err(format!("{counts:?}")) };
+    checks.that("no refusal was left untold", result);
+}
+
+fn ended(child: &mut Child) -> bool {
+    let end = Instant::now() + WAIT;
+    while Instant::now() < end {
+        if child.try_wait().unwrap().is_some() {
+            return true;
+        }
+        std::thread::yield_now();
+    }
+    false
+}
+
+/// The first 32 bytes that a line of `sha256sum` names.
+fn hex(line: &str) -> [u8; 32] {
+    let mut out = [0; 32];
+    for (at, byte) in out.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(line.get(at * 2..at * 2 + 2).unwrap(), 16).unwrap();
+    }
+    out
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}
