@@ -125,6 +125,7 @@ fields! {
     AncestorNames: List, "comm of the same.";
     StarterImage: Text, "Executable of the nearest ancestor that is no shell.";
     StarterKind: Text, "As ImageKind, of that ancestor.";
+    StarterIsInline: Bool, "That ancestor carries out code it was given as an argument or on 0, no script and no program of its own.";
     StarterTrueName: Text, "As ImageTrueName, of that ancestor.";
     ServiceRole: Text, "What the nearest listening ancestor serves: web, database, ssh, mail, cron, container, other; absent: none listens.";
     ServiceImage: Text, "Executable of that ancestor.";

@@ -81,6 +81,8 @@ pub struct Process {
     /// Was root since its program was started, so that becoming it again is no gain.
     pub had_root: bool,
     pub reads_commands: bool,
+    /// Carries out code that it was given as an argument or on 0.
+    pub is_inline: bool,
     /// Started no program since it was made: it is what its parent was.
     pub forked: bool,
     /// A pipe or terminal of it was reported as relayed.
@@ -116,6 +118,7 @@ impl Process {
             transaction: None,
             had_root: task.euid == 0 || task.uid == 0,
             reads_commands: false,
+            is_inline: false,
             forked: false,
             relay_told: false,
             ended: false,

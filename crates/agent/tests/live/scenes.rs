@@ -43,7 +43,7 @@ macro_rules! tests {
 }
 
 tests! {
-    accounts atomics commands files logs network privileges processes rootkit shells web
+    accounts atomics commands containers files logs network privileges processes rootkit shells web
 }
 
 #[test]

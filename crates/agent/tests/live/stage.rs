@@ -49,6 +49,8 @@ pub(crate) struct Stage {
     folder: TempDir,
     found: Vec<(BTreeSet<u32>, Finding)>,
     played: usize,
+    /// The scene that is played.
+    root: u32,
 }
 
 /// Runs `body` on a stage; says why and returns where that cannot be.
@@ -114,7 +116,7 @@ impl Stage {
             Enricher::new(root, Config::default(), Verdicts::default(), now()).unwrap();
         seed::processes(&mut enricher, now());
         let folder = tempfile::Builder::new().prefix("scene-").tempdir_in("/tmp").unwrap();
-        Some(Self { sensor, enricher, engine, folder, found: Vec::new(), played: 0 })
+        Some(Self { sensor, enricher, engine, folder, found: Vec::new(), played: 0, root: 0 })
     }
 
     /// Plays each scene and tells of those whose alarms did not come.
@@ -155,6 +157,7 @@ impl Stage {
         let out = folder.join("said");
         let mut child = start(scene, &folder, &home, &peer, &out);
         let root = child.id();
+        self.root = root;
         self.found.clear();
         while child.try_wait().unwrap().is_none() {
             self.poll(STEP);
@@ -192,14 +195,7 @@ impl Stage {
         }
         self.enricher.tick(now(), &mut enriched);
         if std::env::var_os("GARRISON_SCENE_EVENTS").is_some() {
-            for it in &enriched {
-                let fields: Vec<String> = it
-                    .event
-                    .fields()
-                    .map(|(field, value)| format!("{}={value:?}", field.name()))
-                    .collect();
-                println!("event {} {}", it.event.category, fields.join(" "));
-            }
+            enriched.iter().filter(|it| self.is_of_scene(it)).for_each(show);
         }
         for it in &enriched {
             for detection in self.engine.evaluate(&it.event) {
@@ -209,11 +205,22 @@ impl Stage {
         }
     }
 
+    /// Done by a descendant of the scene's root.
+    fn is_of_scene(&self, it: &Enriched) -> bool {
+        let processes = &self.enricher.processes;
+        it.process.is_some_and(|id| processes.ancestors(id).any(|(_, it)| it.pid == self.root))
+    }
+
     fn alarms_of(&self, root: u32) -> Vec<Finding> {
         let mut seen = BTreeSet::new();
         let own = self.found.iter().filter(|(tree, _)| tree.contains(&root)).map(|(_, it)| it);
         own.filter(|it| seen.insert((it.rule.clone(), it.subject.clone()))).cloned().collect()
     }
+}
+
+fn show(it: &Enriched) {
+    let fields = it.event.fields().map(|(field, value)| format!("{}={value:?}", field.name()));
+    println!("event {} {}", it.event.category, fields.collect::<Vec<_>>().join(" "));
 }
 
 /// The processes an alarm quotes.

@@ -69,7 +69,7 @@ impl Files {
         }
         let is_certain =
             kind == Kind::File && reason & (why::PLACE | why::RIGHTS | why::SECRET) != 0;
-        if !is_certain && !self.is_watched(&change) {
+        if !is_certain && !self.is_watched(&change) && !is_handler(&change) {
             return None;
         }
         Some((task, What::File { change, result: Some(call.result as i32) }))
@@ -126,6 +126,15 @@ impl Files {
             | FileChange::Times { path, .. } => resolve(path),
         }
     }
+}
+
+/// Names a program that the kernel itself starts, wherever its file system is mounted.
+fn is_handler(change: &FileChange) -> bool {
+    let FileChange::OpenWrite { path, .. } = change else { return false };
+    let name = path.rsplit('/').next().unwrap_or_default();
+    matches!(name, "release_agent" | "core_pattern" | "uevent_helper" | "usermodehelper")
+        || path.ends_with("/kernel/modprobe")
+        || path.ends_with("/binfmt_misc/register")
 }
 
 fn paths(change: &FileChange) -> (Option<&str>, Option<&str>) {

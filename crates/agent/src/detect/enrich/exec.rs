@@ -40,10 +40,11 @@ impl Enricher {
             let given = code::given(kind, image.real_name(), &arguments);
             let reads = given.reads_commands() && exec.script.is_none();
             event.set(Field::ReadsCommands, Some(reads.into()));
-            event.set(Field::InlineCode, given.code.and_then(text));
             if let Some(process) = self.processes.get_mut(id) {
                 process.reads_commands = reads;
+                process.is_inline = reads || given.code.is_some();
             }
+            event.set(Field::InlineCode, given.code.and_then(text));
         }
         event.set(Field::Arguments, Some(arguments.into()));
         let loader = exec.loader.iter().map(|(name, value)| format!("{name}={value}"));
@@ -93,6 +94,7 @@ impl Enricher {
         process.forked = false;
         process.relay_told = false;
         process.reads_commands = false;
+        process.is_inline = false;
         process.container = container;
         let named = |it: &Descriptor| {
             matches!(it, Descriptor::Pipe { .. } | Descriptor::Socket(_) | Descriptor::Terminal)

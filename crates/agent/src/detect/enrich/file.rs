@@ -1,5 +1,6 @@
 //! Files that change: what they are for, and what changed in those that are small texts.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use engine::event::{Category, Event, Field};
@@ -31,6 +32,8 @@ pub(super) struct Pending {
     path: String,
     due: Timestamp,
     created: bool,
+    /// What changed in it is told.
+    is_text: bool,
     event: Event,
     process: Id,
 }
@@ -66,11 +69,15 @@ impl Enricher {
         let in_host = self.processes.get(id).is_none_or(|it| {
             it.namespaces.is_none_or(|it| it.mount == 0 || it.mount == self.host.mount)
         });
+        // Whether a history was emptied is known once whoever writes it has done.
+        let is_history = kind == TargetKind::History
+            && matches!(change, FileChange::OpenWrite { created: false, .. });
         let changes_text = matches!(
             told.operation,
             "create" | "write" | "truncate" | "rename" | "delete" | "link" | "symlink"
         );
-        if !(changes_text && in_host && self.texts.is_watched(told.path, kind)) {
+        let is_text = changes_text && in_host && self.texts.is_watched(told.path, kind);
+        if !is_text && !is_history {
             out.push(Enriched { event, process: Some(id) });
             return;
         }
@@ -86,9 +93,9 @@ impl Enricher {
         }
         let due = if waits { at + SETTLE } else { at };
         let path = told.path.to_owned();
-        let pending = Pending { path, due, created, event, process: id };
+        let pending = Pending { path, due, created, is_text, event, process: id };
         if !waits {
-            self.compare(pending, out);
+            self.compare(std::slice::from_ref(&pending), out);
         } else if self.pending.len() < PENDING_MAX {
             self.pending.push(pending);
         } else {
@@ -99,11 +106,15 @@ impl Enricher {
 
     /// Tells of texts that are no longer being written, and of changes nobody told of.
     pub(super) fn settle_files(&mut self, now: Timestamp, out: &mut Vec<Enriched>) {
-        let (due, left) =
-            std::mem::take(&mut self.pending).into_iter().partition(|it: &Pending| it.due <= now);
+        // Of a file that several write, the change is told of all of them once the last has done.
+        let open: HashSet<String> =
+            self.pending.iter().filter(|it| it.due > now).map(|it| it.path.clone()).collect();
+        let (mut due, left): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.pending).into_iter().partition(|it| !open.contains(&it.path));
         self.pending = left;
-        for pending in due {
-            self.compare(pending, out);
+        due.sort_by(|a: &Pending, b| a.path.cmp(&b.path));
+        for writers in due.chunk_by(|a, b| a.path == b.path) {
+            self.compare(writers, out);
         }
         for (path, change) in self.texts.look(self.images.root(), now) {
             let mut event = Event::new(Category::State, now);
@@ -118,25 +129,33 @@ impl Enricher {
         }
     }
 
-    fn compare(&mut self, mut pending: Pending, out: &mut Vec<Enriched>) {
-        let compared = self.texts.compare(self.images.root(), &pending.path, pending.created);
-        match compared {
-            Compared::Changed(change) => {
-                pending.event.set(Field::ContentDiff, text(&change.text()));
+    /// Compares the text that `writers` had open, who are of one path.
+    fn compare(&mut self, writers: &[Pending], out: &mut Vec<Enriched>) {
+        let Some(path) = writers.first().map(|it| it.path.as_str()) else { return };
+        let created = writers.iter().any(|it| it.created);
+        let mut diff = None;
+        if writers.iter().any(|it| it.is_text) {
+            match self.texts.compare(self.images.root(), path, created) {
+                Compared::Changed(change) => diff = Some(change.text()),
+                // Opened for writing, and nothing came of it.
+                Compared::Same => return,
+                Compared::Unknown => {}
             }
-            // Opened for writing, and nothing came of it.
-            Compared::Same => return,
-            Compared::Unknown => {}
         }
-        if let Ok(found) = self.images.root().metadata(&pending.path) {
-            pending.event.set(Field::TargetMode, Some(found.mode.into()));
-            pending
-                .event
-                .set(Field::TargetIsWorldWritable, Some(is_open_to_all(found.mode).into()));
-            pending.event.set(Field::TargetOwnerId, Some(found.uid.into()));
-            pending.event.set(Field::TargetSize, Some((found.size as i64).into()));
+        let found = self.images.root().metadata(path).ok();
+        for writer in writers {
+            let mut event = writer.event.clone();
+            if let Some(diff) = &diff {
+                event.set(Field::ContentDiff, text(diff));
+            }
+            if let Some(found) = &found {
+                event.set(Field::TargetMode, Some(found.mode.into()));
+                event.set(Field::TargetIsWorldWritable, Some(is_open_to_all(found.mode).into()));
+                event.set(Field::TargetOwnerId, Some(found.uid.into()));
+                event.set(Field::TargetSize, Some((found.size as i64).into()));
+            }
+            out.push(Enriched { event, process: Some(writer.process) });
         }
-        out.push(Enriched { event: pending.event, process: Some(pending.process) });
     }
 
     /// A shell is one by its content, wherever it lies.

@@ -320,6 +320,7 @@ impl Enricher {
         if let Some(it) = starter {
             event.set(Field::StarterImage, text(&it.image.path));
             event.set(Field::StarterKind, text(it.kind.as_str()));
+            event.set(Field::StarterIsInline, Some(it.is_inline.into()));
             event.set(Field::StarterTrueName, it.image.packaged_name().and_then(text));
         }
         if let Some(it) = service {
