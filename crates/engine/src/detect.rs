@@ -15,13 +15,14 @@ use serde::{Deserialize, Serialize};
 use crate::content::{Catalogue, Maturity, Rule};
 use crate::event::{Category, Event, Field};
 use crate::sigma::column::{Column, View};
-use crate::sigma::correlation::{Correlation, Memory};
+use crate::sigma::correlation::{Correlation, Memory, share_bytes};
 use crate::sigma::expression::{TestId, Tests, searched};
 use crate::sigma::rule::Query;
 pub use crate::sigma::user::{PLACEHOLDERS_FILE, Refusal, UserRule};
 use crate::text;
 
 mod build;
+pub use build::USER_RULES_MAX;
 mod index;
 #[cfg(test)]
 mod tests;
@@ -188,6 +189,7 @@ impl Engine {
             let matched = proof.iter().filter_map(|it| matched(&self.tests, *it, event));
             found.push(detection(it, event, matched.take(MATCHED_MAX).collect(), None));
         }
+        let share = share_bytes(self.correlations.len());
         for joined in &mut self.correlations {
             let Some(it) = self.rules.get(joined.rule).filter(|it| !it.disabled) else { continue };
             let mut met = None;
@@ -195,7 +197,7 @@ impl Engine {
             for (place, part) in joined.parts.iter().enumerate().rev() {
                 if held.contains(part) {
                     let lost = &mut self.losses.correlation_entries;
-                    let now = joined.memory.note(&joined.correlation, place, event, lost);
+                    let now = joined.memory.note(&joined.correlation, place, event, share, lost);
                     met = met.or(now);
                 }
             }
@@ -226,13 +228,13 @@ impl Engine {
     /// Takes up what [`Self::state`] gave. What belongs to rules that are no more, or is beyond
     /// the limits of this build, is left out and counted.
     pub fn restore(&mut self, mut state: State) {
+        let share = share_bytes(self.correlations.len());
         for joined in &mut self.correlations {
             let Some(it) = self.rules.get(joined.rule) else { continue };
             let Some(memory) = state.correlations.remove(&it.rule.id) else { continue };
-            if memory.is_bounded() {
-                joined.memory = memory;
-            } else {
-                self.losses.correlation_entries += memory.groups() as u64;
+            match memory.restored(share) {
+                Ok(memory) => joined.memory = memory,
+                Err(groups) => self.losses.correlation_entries += groups as u64,
             }
         }
         let gone: usize = state.correlations.values().map(Memory::groups).sum();

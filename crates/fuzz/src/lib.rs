@@ -16,12 +16,14 @@ use agent::{
         process::parse,
         service, software, web, web_framework,
     },
-    packages::rpm,
+    detect::{code, known, names::ImageKind, texts},
+    packages::{digests, rpm},
     respond::{
         block::{message, protected},
         guard,
     },
     spool::{block, records},
+    verdict::Verdicts,
     watch::{
         journal::file::{self, Bytes},
         utmp::{self, Book},
@@ -32,11 +34,13 @@ use engine::{
         header::Clock,
         lines::{Format, Reader},
     },
+    place::Cidr,
     ports::Protocol,
 };
 use model::time::Timestamp;
 use sensor::{
     ebpf::{dns, record},
+    fanotify::mounts,
     lsm::record as refusal,
     processes, procfs,
 };
@@ -74,6 +78,22 @@ pub static TARGETS: &[Target] = &[
         "package.dpkg_diversions",
         "var/lib/dpkg/diversions",
         b"/bin/sh\n/bin/sh.distrib\ndash\n",
+    ),
+    bytes(
+        "package.md5sums",
+        b"900150983cd24fb0d6963f7d28e17f72  usr/bin/abc\n0  usr/bin/abc\n",
+        |bytes| {
+            digests::in_md5sums(bytes, "/usr/bin/abc");
+            digests::in_md5sums(bytes, "");
+        },
+    ),
+    bytes(
+        "package.apk_sums",
+        b"P:busybox\nF:bin\nR:busybox\na:0:0:755\nZ:Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
+        |bytes| {
+            digests::in_apk(bytes, "/bin/busybox");
+            digests::in_apk(bytes, "/busybox");
+        },
     ),
     package("package.rpm_sqlite", "var/lib/rpm/rpmdb.sqlite", b"SQLite format 3\0"),
     package("package.rpm_ndb", "var/lib/rpm/Packages.db", b"RpmP\0\0\0\0"),
@@ -123,6 +143,27 @@ pub static TARGETS: &[Target] = &[
         b"title: t\nlogsource: {product: linux}\ndetection: {s: {Image|re: 'a+', User: ['b*', c]}, condition: 1 of s}\n",
         sigma_rule,
     ),
+    bytes("detect.build_id", ELF_WITH_BUILD_ID, |bytes| {
+        known::build_id(bytes);
+    }),
+    bytes(
+        "detect.verdicts",
+        b"# name\nclean ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad Test one\nba78\n",
+        |bytes| {
+            Verdicts::default().replace(&String::from_utf8_lossy(bytes));
+        },
+    ),
+    bytes("detect.code", b"python3\0-W\0ignore\0-c\0import os\0a.py", given_code),
+    bytes("detect.difference", b"root:x:0:0\nann:x:1:1\n\0root:x:0:0\neve:x:0:0\n", |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        let (old, new) = text.split_once('\0').unwrap_or((&text, ""));
+        let change = texts::diff(old, new);
+        texts::Change::parse(&change.text());
+        texts::Change::parse(&text);
+    }),
+    bytes("login.networks", b"192.0.2.0/24", |bytes| {
+        Cidr::parse(&String::from_utf8_lossy(bytes));
+    }),
     bytes("account.utmp", b"", |bytes| {
         logins::parse_wtmp(bytes);
         logins::lastlog_record(bytes);
@@ -291,6 +332,13 @@ pub static TARGETS: &[Target] = &[
             dns::parse_tcp(bytes);
         },
     ),
+    bytes(
+        "sensor.mounts",
+        b"36 35 98:0 /a\\040b /mnt/a\\040b rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n",
+        |bytes| {
+            mounts::parse(bytes);
+        },
+    ),
     bytes("sensor.connector", b"", |bytes| {
         processes::parse(bytes);
     }),
@@ -302,6 +350,26 @@ pub static TARGETS: &[Target] = &[
         log_lines,
     ),
 ];
+
+/// The head of a small program: one note segment with a build id of eight bytes.
+const ELF_WITH_BUILD_ID: &[u8] = b"\
+    \x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
+    \0\0\0\0\0\0\0\0@\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
+    \0\0\0\0\0\08\0\x01\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0\
+    x\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
+    \x18\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
+    \x04\0\0\0\x08\0\0\0\x03\0\0\0GNU\0abcdefgh";
+
+/// The arguments of shells and interpreters of every kind.
+fn given_code(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let arguments: Vec<String> = text.split('\0').map(str::to_owned).collect();
+    for kind in ImageKind::ALL {
+        for name in ["bash", "python3", "perl", "ruby", "php", "node", "lua", "awk", ""] {
+            code::given(*kind, name, &arguments);
+        }
+    }
+}
 
 /// A whole journal file, read entry by entry until its end or its first broken chain.
 fn journal(bytes: &[u8]) {

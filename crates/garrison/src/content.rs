@@ -1,6 +1,6 @@
 //! `garrison content`: rules and their cases, tested, explained, counted and brought along.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,6 +11,9 @@ use engine::detect::{Engine, UserRule};
 use engine::sigma::yaml;
 
 use crate::bench::say;
+
+mod coverage;
+mod docs;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
@@ -23,10 +26,17 @@ pub(crate) enum Args {
     },
     /// A rule in both languages, with its cases.
     Explain { id: String },
-    /// Techniques and event classes of the model product with the rules that see them.
+    /// Techniques and event classes of the model product with the rules that see them, and the
+    /// classes that no rule is for.
     Coverage {
         #[arg(long)]
         json: bool,
+    },
+    /// Every detection as a page in Markdown, as docs/detections.md.
+    Docs {
+        /// Folders of tests that name the rules they act out, such as content/live-tests.
+        #[arg(long, value_name = "DIR")]
+        tests: Vec<PathBuf>,
     },
     /// Take over rules of others.
     #[command(subcommand)]
@@ -50,7 +60,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Args::Test => test(&catalogue)?,
         Args::Lint { rules } => lint(&catalogue, rules.as_deref())?,
         Args::Explain { id } => explain(&catalogue, id)?,
-        Args::Coverage { json } => coverage(&catalogue, *json)?,
+        Args::Coverage { json } => coverage::run(&catalogue, *json)?,
+        Args::Docs { tests } => docs(&catalogue, tests)?,
         Args::Import(Import::Sigma { from, into }) => import(&catalogue, from, into)?,
     };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(crate::EXIT_FINDINGS) })
@@ -153,28 +164,10 @@ pub(crate) fn plain(node: &yaml::Node) -> serde_json::Value {
     }
 }
 
-fn coverage(catalogue: &Catalogue, json: bool) -> anyhow::Result<bool> {
-    let (mut techniques, mut classes) = (BTreeMap::new(), BTreeMap::new());
-    for rule in catalogue.iter() {
-        for it in &rule.attack {
-            techniques.entry(it.clone()).or_insert_with(Vec::new).push(rule.id.clone());
-        }
-        if let Some(it) = &rule.hss {
-            classes.entry(it.clone()).or_insert_with(Vec::new).push(rule.id.clone());
-        }
-    }
-    if json {
-        let all = serde_json::json!({"techniques": techniques, "hss": classes});
-        say(&serde_json::to_string_pretty(&all)?);
-        return Ok(true);
-    }
-    for (name, found) in [("technique", &techniques), ("event class", &classes)] {
-        say(&format!("{name:<20} rules"));
-        for (it, rules) in found {
-            say(&format!("{it:<20} {}", rules.join(" ")));
-        }
-    }
-    say(&format!("{} techniques, {} event classes", techniques.len(), classes.len()));
+/// The page of all detections, with what the tests in these folders say of them.
+fn docs(catalogue: &Catalogue, tests: &[PathBuf]) -> anyhow::Result<bool> {
+    let folders: Vec<_> = tests.iter().map(AsRef::as_ref).collect();
+    say(docs::page(catalogue, &docs::named(&folders)?).trim_end());
     Ok(true)
 }
 

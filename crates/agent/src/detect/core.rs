@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use engine::content::{Automatic, Catalogue};
-use engine::detect::{BuildError, Engine, Refusal, State, UserRule};
+use engine::detect::{BuildError, Engine, Refusal, State};
 use engine::event::{Category, Event, Field};
 use engine::whitelist::Whitelist;
 use model::finding::Finding;
@@ -19,6 +19,7 @@ use super::enrich::{self, Enriched, Enricher};
 use super::merge::Merger;
 use super::seed;
 use super::sweep::Sweeps;
+use super::user_rules;
 use super::watched;
 use crate::costs::Costs;
 use crate::host_root::{HostRoot, ReadError};
@@ -38,8 +39,6 @@ const HEALTH_EVERY: Duration = Duration::from_secs(1);
 const ENGINE_STATE_BYTES_MAX: usize = 16 << 20;
 /// Where users put rules of their own, in the state folder.
 pub const USER_RULES: &str = "rules";
-const USER_RULES_MAX: usize = 5_000;
-const USER_RULE_BYTES_MAX: usize = 256 << 10;
 
 /// What detection is told before it starts.
 #[derive(Debug)]
@@ -115,6 +114,8 @@ pub struct Core {
     lost: u64,
     costs: Costs,
     sweeps: Option<Sweeps>,
+    /// Rules of the user that do not work.
+    refusals: Vec<Refusal>,
 }
 
 /// Asks the rules and makes alarms.
@@ -145,14 +146,12 @@ impl Core {
         };
         let mut enricher = Enricher::new(root, config, options.verdicts, now)?;
         seed::processes(&mut enricher, now);
-        let user = dir.map(|it| user_rules(&it.join(USER_RULES))).unwrap_or_default();
-        let mut engine = Engine::new(&options.catalogue, &user)?;
+        let user = dir.map(|it| user_rules::read(&it.join(USER_RULES))).unwrap_or_default();
+        let mut engine = Engine::new(&options.catalogue, &user.rules)?;
+        let mut refusals = user.refused;
+        refusals.extend_from_slice(engine.refusals());
         let engine_file = dir.map(|it| it.join("rules_state.json"));
-        let kept: Option<State> = engine_file
-            .as_deref()
-            .and_then(|it| state::read(it, ENGINE_STATE_BYTES_MAX))
-            .and_then(|it| serde_json::from_slice(&it).ok());
-        if let Some(kept) = kept {
+        if let Some(kept) = engine_file.as_deref().and_then(kept) {
             engine.restore(kept);
         }
         let automatic = engine.rules().map(|it| (it.id.clone(), it.automatic)).collect();
@@ -176,6 +175,7 @@ impl Core {
             looked_at: now,
             lost: 0,
             costs: options.costs,
+            refusals,
         })
     }
 
@@ -280,7 +280,7 @@ impl Core {
 
     /// Rules of the user that do not work.
     pub fn refusals(&self) -> &[Refusal] {
-        self.judge.engine.refusals()
+        &self.refusals
     }
 
     /// Rules that are asked.
@@ -390,21 +390,13 @@ fn sensor_event(subject: &str, detail: String, count: u64, now: Timestamp) -> Ev
     event
 }
 
-/// The user's rules: `*.yml` in `folder`, in the order of their names. What cannot be read is
-/// refused by the engine as an empty file.
-fn user_rules(folder: &Path) -> Vec<UserRule> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut paths: Vec<PathBuf> = entries
-        .filter_map(|it| Some(it.ok()?.path()))
-        .filter(|it| it.extension().is_some_and(|it| it == "yml" || it == "yaml"))
-        .take(USER_RULES_MAX)
-        .collect();
-    paths.sort_unstable();
-    let rule = |path: &PathBuf| UserRule {
-        file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        text: state::read(path, USER_RULE_BYTES_MAX)
-            .map(|it| String::from_utf8_lossy(&it).into_owned())
-            .unwrap_or_default(),
-    };
-    paths.iter().map(rule).collect()
+/// What correlations counted before the agent was started again.
+fn kept(file: &Path) -> Option<State> {
+    let bytes = state::read(file, ENGINE_STATE_BYTES_MAX)?;
+    let read = serde_json::from_slice(&bytes);
+    read.inspect_err(|error| {
+        let file = file.display();
+        tracing::warn!(%file, %error, "what rules counted is unreadable: they count anew");
+    })
+    .ok()
 }

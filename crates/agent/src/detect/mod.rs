@@ -17,6 +17,7 @@ pub mod seed;
 pub mod sweep;
 pub mod texts;
 pub mod user_names;
+mod user_rules;
 pub mod watched;
 
 #[cfg(test)]

@@ -15,6 +15,11 @@ use crate::text;
 
 use super::{BuildError, Engine, Joined, Loaded, Losses, Names, index::Index};
 
+/// Most rules of the user.
+pub const USER_RULES_MAX: usize = 20_000;
+/// Most different tests of all rules.
+const TESTS_MAX: usize = 250_000;
+
 #[derive(Default)]
 struct Builder {
     rules: Vec<Loaded>,
@@ -23,6 +28,8 @@ struct Builder {
     /// Correlations whose rules are not found yet, with their place among the rules.
     open: Vec<(usize, Correlation)>,
     refusals: Vec<Refusal>,
+    /// How many rules are the catalogue's.
+    own: usize,
 }
 
 pub(super) fn engine(catalogue: &Catalogue, user: &[UserRule]) -> Result<Engine, BuildError> {
@@ -44,6 +51,7 @@ pub(super) fn engine(catalogue: &Catalogue, user: &[UserRule]) -> Result<Engine,
         let reason = "the correlation joins itself".to_owned();
         return Err(BuildError { rule: builder.id(it.rule), reason });
     }
+    builder.own = builder.rules.len();
     let correlations = builder.user(user, correlations);
     builder.tests.close();
     let index = Index::new(&builder.rules, &builder.tests);
@@ -213,6 +221,16 @@ impl Builder {
         placeholders: &Placeholders,
         open: &mut Vec<(usize, Correlation, Draft)>,
     ) {
+        let over = if self.rules.len() >= self.own + USER_RULES_MAX {
+            Some(format!("more than {USER_RULES_MAX} rules"))
+        } else if self.tests.len() >= TESTS_MAX {
+            Some(format!("all rules together ask more than {TESTS_MAX} tests"))
+        } else {
+            None
+        };
+        if let Some(reason) = over {
+            return self.refuse(&draft.file, Fault::new(draft.line, reason));
+        }
         let taken = |it: &String| self.names.contains_key(it);
         if let Some(name) =
             [Some(&draft.rule.id), draft.name.as_ref()].into_iter().flatten().find(|it| taken(it))

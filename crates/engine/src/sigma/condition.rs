@@ -6,6 +6,8 @@ use super::expression::Expr;
 const NEST_MAX: usize = 64;
 /// Longest condition.
 const CONDITION_BYTES_MAX: usize = 16 * 1024;
+/// Most tests that a condition comes to, counting one each time it is named.
+const TESTS_MAX: usize = 64 * 1024;
 
 /// The expression of `text` over the selections, in the order of the rule.
 pub(crate) fn parse(text: &str, selections: &[(String, Expr)]) -> Result<Expr, String> {
@@ -13,7 +15,7 @@ pub(crate) fn parse(text: &str, selections: &[(String, Expr)]) -> Result<Expr, S
         return Err(format!("a condition has at most {CONDITION_BYTES_MAX} bytes"));
     }
     let words = words(text)?;
-    let mut parser = Parser { words: &words, at: 0, depth: 0, selections };
+    let mut parser = Parser { words: &words, at: 0, depth: 0, tests: 0, selections };
     let expr = parser.or()?;
     match parser.peek() {
         None => Ok(expr),
@@ -49,6 +51,7 @@ struct Parser<'t> {
     words: &'t [&'t str],
     at: usize,
     depth: usize,
+    tests: usize,
     selections: &'t [(String, Expr)],
 }
 
@@ -129,9 +132,18 @@ impl<'t> Parser<'t> {
             return Err(format!("`{word}` stands where a selection is expected"));
         }
         let found = self.selections.iter().find(|(name, _)| name == word);
-        found
-            .map(|(_, expr)| expr.clone())
-            .ok_or_else(|| format!("the condition names `{word}`, which is no selection"))
+        let found =
+            found.ok_or_else(|| format!("the condition names `{word}`, which is no selection"))?;
+        self.copy(&found.1)
+    }
+
+    /// The selection's expression, while the condition does not come to too much.
+    fn copy(&mut self, expr: &Expr) -> Result<Expr, String> {
+        self.tests = self.tests.saturating_add(expr.size());
+        if self.tests > TESTS_MAX {
+            return Err(format!("the condition comes to more than {TESTS_MAX} tests"));
+        }
+        Ok(expr.clone())
     }
 
     fn of(&mut self, amount: &str) -> Result<Expr, String> {
@@ -147,12 +159,9 @@ impl<'t> Parser<'t> {
         let them = wanted.eq_ignore_ascii_case("them");
         let hidden = |name: &str| name.starts_with('_') && !wanted.starts_with('_');
         let meant = |name: &str| !hidden(name) && (them || like(wanted, name));
-        let found: Vec<_> = self
-            .selections
-            .iter()
-            .filter(|(name, _)| meant(name))
-            .map(|(_, expr)| expr.clone())
-            .collect();
+        let selections = self.selections;
+        let found = selections.iter().filter(|(name, _)| meant(name));
+        let found = found.map(|(_, it)| self.copy(it)).collect::<Result<Vec<_>, _>>()?;
         if found.is_empty() {
             return Err(format!("`{amount} of {wanted}` means no selection"));
         }

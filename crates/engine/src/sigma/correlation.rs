@@ -17,6 +17,12 @@ use crate::event::Event;
 pub const GROUPS_MAX: usize = 4_096;
 /// Most moments or values one group keeps; beyond, the oldest go.
 pub const WINDOW_ENTRIES_MAX: usize = 1_024;
+/// Most bytes all correlations keep together; each has its share.
+pub const MEMORY_BYTES_MAX: usize = 8 << 20;
+/// Least share of one correlation.
+const SHARE_BYTES_MIN: usize = 64 << 10;
+/// What a group and a moment take beside their texts.
+const ENTRY_BYTES: usize = 48;
 /// Most bytes of what names a group.
 const GROUP_BYTES_MAX: usize = 1_024;
 /// Longest span.
@@ -270,6 +276,14 @@ fn condition(node: &Node, kind: Type) -> Result<Condition, Fault> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
     groups: HashMap<String, Window>,
+    /// About how many bytes that takes; counted anew when it is restored.
+    #[serde(skip)]
+    bytes: usize,
+}
+
+/// The share of one of so many correlations.
+pub(crate) fn share_bytes(correlations: usize) -> usize {
+    (MEMORY_BYTES_MAX / correlations.max(1)).max(SHARE_BYTES_MIN)
 }
 
 /// What one group remembers.
@@ -291,56 +305,76 @@ pub(crate) struct Met {
 }
 
 impl Memory {
-    /// The rule at `place` held for `event`. Counts what had to be forgotten in `lost`.
+    /// The rule at `place` held for `event`. Keeps within `share` bytes and counts what had to be
+    /// forgotten for that in `lost`.
     pub(crate) fn note(
         &mut self,
         correlation: &Correlation,
         place: usize,
         event: &Event,
+        share: usize,
         lost: &mut u64,
     ) -> Option<Met> {
         let group = correlation.group_of(place, event)?;
-        if !self.groups.contains_key(&group) && self.groups.len() >= GROUPS_MAX {
-            self.make_room(event.at, correlation.span_us, lost);
+        let is_new = !self.groups.contains_key(&group);
+        if (is_new && self.groups.len() >= GROUPS_MAX) || self.bytes >= share {
+            self.make_room(event.at, correlation.span_us, share, lost);
+        }
+        if !self.groups.contains_key(&group) {
+            self.bytes += group.len() + ENTRY_BYTES;
         }
         let window = self.groups.entry(group).or_default();
+        let before = window.bytes();
         window.touched = window.touched.max(event.at);
-        match correlation.kind {
+        let met = match correlation.kind {
             Type::EventCount => {
                 window.add(event.at, String::new(), correlation.span_us, lost);
                 window.judge(event.at, window.entries.len(), correlation)
             }
-            Type::ValueCount => {
-                let value = correlation.counted_of(event)?;
+            Type::ValueCount => correlation.counted_of(event).and_then(|value| {
                 window.entries.retain(|(_, it)| *it != value);
                 window.add(event.at, value, correlation.span_us, lost);
                 window.judge(event.at, window.entries.len(), correlation)
-            }
+            }),
             Type::Temporal => window.meet(event.at, place, correlation, lost),
             Type::TemporalOrdered => window.advance(event.at, place, correlation),
-        }
+        };
+        self.bytes = (self.bytes + window.bytes()).saturating_sub(before);
+        met
     }
 
-    /// Forgets what has expired; if that is not enough, the group that was touched longest ago.
-    fn make_room(&mut self, now: Timestamp, span_us: i64, lost: &mut u64) {
+    /// Forgets what has expired; if that is not enough, the groups that were touched longest ago.
+    fn make_room(&mut self, now: Timestamp, span_us: i64, share: usize, lost: &mut u64) {
         self.groups.retain(|_, it| now.0.saturating_sub(it.touched.0) <= span_us);
-        // A tenth at once, so that a flood of groups does not search for the oldest each time.
-        if self.groups.len() >= GROUPS_MAX {
+        self.count();
+        // A tenth at once, so that a flood does not search for the oldest each time.
+        while self.groups.len() >= GROUPS_MAX || self.bytes >= share {
             let mut moments: Vec<_> = self.groups.values().map(|it| it.touched).collect();
             moments.sort_unstable();
-            let limit = moments.get(GROUPS_MAX / 10).copied().unwrap_or_default();
+            let limit = moments.get(moments.len() / 10).copied().unwrap_or_default();
             let before = self.groups.len();
             self.groups.retain(|_, it| it.touched > limit);
             *lost += (before - self.groups.len()) as u64;
+            self.count();
         }
+    }
+
+    fn count(&mut self) {
+        let groups = self.groups.iter();
+        self.bytes = groups.map(|(name, it)| name.len() + ENTRY_BYTES + it.bytes()).sum();
+    }
+
+    /// What was saved, if it is within the limits of this build.
+    pub(crate) fn restored(mut self, share: usize) -> Result<Self, usize> {
+        self.count();
+        if self.is_bounded() && self.bytes <= share { Ok(self) } else { Err(self.groups.len()) }
     }
 
     pub(crate) fn groups(&self) -> usize {
         self.groups.len()
     }
 
-    /// Whether what was saved is within the limits of this build.
-    pub(crate) fn is_bounded(&self) -> bool {
+    fn is_bounded(&self) -> bool {
         self.groups.len() <= GROUPS_MAX
             && self
                 .groups
@@ -350,6 +384,12 @@ impl Memory {
 }
 
 impl Window {
+    /// About how many bytes its moments take.
+    fn bytes(&self) -> usize {
+        let texts: usize = self.entries.iter().map(|(_, it)| it.len()).sum();
+        (self.entries.len() + self.chain.len()) * ENTRY_BYTES + texts
+    }
+
     /// Puts the moment where it belongs, for events that come late, and forgets the expired.
     fn add(&mut self, at: Timestamp, what: String, span_us: i64, lost: &mut u64) {
         let place = self.entries.partition_point(|(it, _)| *it <= at);

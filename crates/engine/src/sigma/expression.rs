@@ -56,6 +56,15 @@ impl Expr {
         }
     }
 
+    /// How many tests it has, counting one each time it stands there.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Test(_) => 1,
+            Self::All(parts) | Self::Any(parts) => parts.iter().map(Self::size).sum(),
+            Self::Not(inner) => inner.size(),
+        }
+    }
+
     /// Every test in it.
     pub(crate) fn tests(&self, out: &mut Vec<TestId>) {
         match self {

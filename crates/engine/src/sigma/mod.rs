@@ -18,7 +18,7 @@ mod tests;
 pub mod user;
 pub mod yaml;
 
-pub use correlation::{GROUPS_MAX, Memory, WINDOW_ENTRIES_MAX};
+pub use correlation::{GROUPS_MAX, MEMORY_BYTES_MAX, Memory, WINDOW_ENTRIES_MAX};
 pub use modifier::Placeholders;
 pub use yaml::Node;
 

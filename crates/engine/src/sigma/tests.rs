@@ -463,6 +463,81 @@ fn memory_is_bounded_and_its_loss_counted() {
 }
 
 #[test]
+fn many_moments_are_bounded_by_their_bytes() {
+    let values = "title: c\nid: rc\ncorrelation: {type: value_count, rules: [a], group-by: [User], timespan: 1d, condition: {field: CommandLine, gte: 1000}}\n";
+    let files = [user("a.yml", &sigma("ra", "a", "{Image: /a}")), user("c.yml", values)];
+    let mut engine = engine(&files);
+    let long = "x".repeat(1_000);
+    for number in 0..12_000 {
+        let line = format!("{number} {long}");
+        let name = format!("u{}", number % 20);
+        let mut event =
+            event(&[("Image", "/a"), ("User", name.as_str()), ("CommandLine", line.as_str())]);
+        event.at = Timestamp::from_secs(number);
+        engine.evaluate(&event);
+    }
+    assert!(engine.losses().correlation_entries > 0);
+    let kept = serde_json::to_string(&engine.state()).unwrap();
+    assert!(kept.len() <= MEMORY_BYTES_MAX, "{}", kept.len());
+    // What one run keeps the next one takes.
+    let lost = engine.losses();
+    engine.forget();
+    engine.restore(serde_json::from_str(&kept).unwrap());
+    assert_eq!(engine.losses(), lost);
+    assert_eq!(serde_json::to_string(&engine.state()).unwrap().len(), kept.len());
+}
+
+/// Rules that would take much memory or time, each beside one that works.
+#[test]
+fn what_would_explode_is_refused_and_the_others_load() {
+    let good = user("good.yml", &sigma("good", "good", "{Image: /a}"));
+    let many: Vec<_> = (0..3_000).map(|it| format!("'v{it}'")).collect();
+    let many = format!("{{CommandLine|contains: [{}]}}", many.join(", "));
+    let names = vec!["s"; 2_000].join(" or ");
+    for (text, want) in [
+        (sigma("r", "r", "{Image|re: '(a{1000}){1000}'}"), "when compiled"),
+        (sigma("r", "r", "{Image|re: '(((a{100}){100}){100}){100}'}"), "when compiled"),
+        (sigma("r", "r", &format!("{{Image|re: '{}'}}", "(".repeat(200))), "regular expression"),
+        (sigma("r", "r", "{Image|re: '(a)\\1'}"), "backreferences"),
+        (sigma("r", "r", &format!("{}a{}", "[".repeat(40), "]".repeat(40))), ""),
+        (
+            sigma("r", "r", &many).replace("condition: s", &format!("condition: {names}")),
+            "more than 65536 tests",
+        ),
+        (
+            sigma("r", "r", "{Image: a}").replace(
+                "condition: s",
+                &format!("condition: {}s{}", "(".repeat(99), ")".repeat(99)),
+            ),
+            "nested",
+        ),
+    ] {
+        let mut engine = engine(&[user("bad.yml", &text), good.clone()]);
+        let refusals = engine.refusals().to_vec();
+        assert_eq!(refusals.len(), 1, "{want}: {refusals:?}");
+        assert!(refusals[0].file == "bad.yml" && refusals[0].line > 0, "{refusals:?}");
+        assert!(refusals[0].reason.contains(want), "{want}: {refusals:?}");
+        assert_eq!(engine.evaluate(&event(&[("Image", "/a")])).len(), 1);
+    }
+}
+
+#[test]
+fn rules_beyond_the_limit_are_told_of() {
+    let rule = |number: usize| {
+        format!(
+            "title: t\nid: r{number}\nlogsource: {{category: process_creation}}\ndetection: {{s: {{UserId: {}}}, condition: s}}\n",
+            number % 7
+        )
+    };
+    let documents: Vec<_> = (0..crate::detect::USER_RULES_MAX + 3).map(rule).collect();
+    let files: Vec<_> = documents.chunks(500).map(|it| user("a.yml", &it.join("---\n"))).collect();
+    let engine = engine(&files);
+    assert_eq!(engine.rules().count(), crate::detect::USER_RULES_MAX);
+    assert_eq!(engine.refusals().len(), 3);
+    assert!(engine.refusals()[0].reason.contains("more than 20000 rules"));
+}
+
+#[test]
 fn shipped_cases_prove_shipped_rules() {
     assert_eq!(cases::prove(&Catalogue::embedded().unwrap()).unwrap().failures, []);
 }
@@ -483,6 +558,8 @@ fn selection() -> impl Strategy<Value = String> {
         "|cased",
         "|neq",
         "|windash",
+        "|re",
+        "|re|i",
     ]);
     let item = (field, modifier, prop::collection::vec(word(), 1..3)).prop_map(
         |(field, modifier, words)| {

@@ -117,7 +117,7 @@ impl Node {
     }
 
     /// A list, or one value in place of a list of one.
-    pub(crate) fn items(&self) -> &[Self] {
+    pub fn items(&self) -> &[Self] {
         match &self.value {
             Value::List(items) => items,
             _ => std::slice::from_ref(self),
