@@ -13,6 +13,7 @@ pub mod merge;
 pub mod names;
 pub mod pipeline;
 pub mod process;
+pub mod record;
 pub mod seed;
 pub mod sweep;
 pub mod texts;

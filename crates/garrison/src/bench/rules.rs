@@ -1,7 +1,7 @@
 //! How many events a second all rules are asked about, beside another engine for Sigma.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use engine::content::Catalogue;
@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// The program of crates/garrison/peers/rsigma, to be measured on the same events.
     #[arg(long)]
     peer: Option<PathBuf>,
+    /// Watch this machine for so many seconds first and measure on what happened, too.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    record: u64,
     /// Where the random events begin.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -47,7 +50,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Vec<Bar>> {
     let load = began.elapsed();
     let grown = resident_bytes()?.saturating_sub(before);
     let catalogue = Catalogue::embedded()?;
-    let events = generate::events(EVENTS, args.seed, &catalogue, &files);
+    let mut events = generate::events(EVENTS, args.seed, &catalogue, &files);
+    if args.record > 0 {
+        let span = Duration::from_secs(args.record);
+        let real = agent::detect::record::events(span, EVENTS, crate::process::now)?;
+        say(&format!("{} events of this machine beside {} made up", real.len(), events.len()));
+        let (rate, _) = measure(&mut engine, &real);
+        say(&format!("of this machine alone: {rate:.0} events/s"));
+        events.extend(real);
+    }
     let brought = engine.rules().filter(|it| it.attribution.is_some()).count();
     say(&format!(
         "{} rules ({brought} brought, {} of them cannot work here), loaded in {:.0} ms",
