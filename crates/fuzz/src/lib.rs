@@ -39,6 +39,7 @@ use engine::{
 };
 use model::time::Timestamp;
 use sensor::{
+    audit::{assemble::Assembler, netlink, record as audit},
     ebpf::{dns, record},
     fanotify::mounts,
     lsm::record as refusal,
@@ -339,6 +340,15 @@ pub static TARGETS: &[Target] = &[
             mounts::parse(bytes);
         },
     ),
+    bytes(
+        "sensor.audit",
+        b"audit(1.002:3): arch=c000003e syscall=59 exit=0 ppid=1 pid=2 uid=0 gid=0 euid=0 egid=0 a0=\"ls\" \
+          a1[0]=2D6C cwd=\"/\" name=\"/bin/ls\" dev=fe:01 mode=0100755 saddr=020001BB01020304 nametype=NORMAL",
+        |bytes| {
+            audit_records(bytes);
+            netlink::execs(bytes);
+        },
+    ),
     bytes("sensor.connector", b"", |bytes| {
         processes::parse(bytes);
     }),
@@ -388,6 +398,22 @@ fn process_text(bytes: &[u8]) {
 }
 
 /// What the tiers below eBPF read of a process.
+/// The same text as every record of one event.
+fn audit_records(bytes: &[u8]) {
+    let mut assembler = Assembler::default();
+    for kind in [
+        audit::SYSCALL,
+        audit::EXECVE,
+        audit::CWD,
+        audit::PATH,
+        audit::SOCKADDR,
+        audit::MODULE,
+        audit::END,
+    ] {
+        assembler.take(kind, bytes);
+    }
+}
+
 fn procfs_text(bytes: &[u8]) {
     procfs::parse_stat(bytes);
     procfs::parse_status(bytes);

@@ -29,6 +29,10 @@ impl Connector {
         Ok(Self { source, known, missing, events: 0, lost: 0 })
     }
 
+    pub(crate) fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.source.as_fd()
+    }
+
     pub(crate) fn poll(
         &mut self,
         timeout: Duration,

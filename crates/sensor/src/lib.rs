@@ -4,6 +4,7 @@
 //! out the same [`model::event::Event`]s; what a tier cannot know it leaves out and says so in
 //! its [`Health`].
 
+pub mod audit;
 mod clock;
 mod connector;
 pub mod ebpf;
@@ -70,11 +71,11 @@ pub enum SensorError {
     #[error(transparent)]
     Ebpf(#[from] ebpf::LoadError),
     #[error(transparent)]
+    Audit(#[from] audit::AuditError),
+    #[error(transparent)]
     Connector(#[from] processes::ProcessEventsError),
     #[error("/proc cannot be read")]
     Procfs(#[source] std::io::Error),
-    #[error("the {0} tier is not available here: {1}")]
-    Unavailable(Tier, String),
 }
 
 /// One open source of kernel events.
@@ -86,6 +87,7 @@ pub struct Sensor {
 #[derive(Debug)]
 enum Source {
     Ebpf(Box<ebpf::Ebpf>),
+    Audit(Box<audit::Audit>),
     Connector(connector::Connector),
     Polling(polling::Polling),
 }
@@ -112,10 +114,7 @@ impl Sensor {
     pub fn open_tier(tier: Tier, config: &Config) -> Result<Self, SensorError> {
         let source = match tier {
             Tier::Ebpf => Source::Ebpf(Box::new(ebpf::Ebpf::open(config)?)),
-            Tier::Audit => {
-                let why = "this build does not carry it".to_owned();
-                return Err(SensorError::Unavailable(tier, why));
-            }
+            Tier::Audit => Source::Audit(Box::new(audit::Audit::open()?)),
             Tier::Connector => Source::Connector(connector::Connector::open()?),
             Tier::Polling => Source::Polling(polling::Polling::open(config)?),
         };
@@ -131,6 +130,7 @@ impl Sensor {
     ) -> Result<usize, SensorError> {
         match &mut self.source {
             Source::Ebpf(it) => it.poll(timeout, sink),
+            Source::Audit(it) => it.poll(timeout, sink),
             Source::Connector(it) => it.poll(timeout, sink),
             Source::Polling(it) => it.poll(timeout, sink),
         }
@@ -140,6 +140,7 @@ impl Sensor {
     pub fn health(&self) -> Health {
         match &self.source {
             Source::Ebpf(it) => it.health(),
+            Source::Audit(it) => it.health(),
             Source::Connector(it) => it.health(),
             Source::Polling(it) => it.health(),
         }
@@ -148,6 +149,7 @@ impl Sensor {
     fn note(&mut self, refused: Vec<Missing>) {
         match &mut self.source {
             Source::Ebpf(it) => it.note(refused),
+            Source::Audit(it) => it.missing.extend(refused),
             Source::Connector(it) => it.missing.extend(refused),
             Source::Polling(it) => it.missing.extend(refused),
         }

@@ -57,7 +57,7 @@ pub(crate) fn run(shell: &Shell) -> Result<Output> {
     machine
         .args(["-s", "KILL", SECONDS_MAX, "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max"])
         .args(["-m", MEMORY_MIB, "-smp", "1", "-nographic", "-no-reboot", "-nodefaults"])
-        .args(["-serial", "stdio", "-append", "console=ttyS0 quiet panic=-1", "-kernel"])
+        .args(["-serial", "stdio", "-append", "console=ttyS0 quiet panic=-1 audit=1", "-kernel"])
         .arg(setup::kernel::image(shell))
         .arg("-initrd")
         .arg(&archive);

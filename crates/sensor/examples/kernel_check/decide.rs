@@ -1,200 +1,23 @@
-//! Proves the sensor on the kernel it is started on, with a busybox to act things out: one line a
-//! check and a sum at the end, which `cargo xtask test --only kernel` reads from the console of a
-//! virtual machine. It protects, kills and remounts, so it is for machines made for it.
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "all of this program is a test"
-)]
+//! What the deciding programs refuse, and what they let be.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command};
+use std::time::Instant;
 
 use libbpf_rs::query::LinkInfoIter;
-use model::event::{Event, FileChange, What};
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use sensor::lsm::{Guarded, Lsm, Protection, Refused};
-use sensor::{Config, Sensor, Tier};
 
-const BUSYBOX: &str = "/bin/busybox";
-const WAIT: Duration = Duration::from_secs(5);
+use crate::{BUSYBOX, Checks, WAIT, busybox, chain, does, itself};
+
 const EPERM: i32 = 1;
-
-#[derive(Default)]
-struct Checks {
-    passed: u32,
-    failed: u32,
-}
-
-impl Checks {
-    fn that(&mut self, name: &str, result: Result<(), String>) {
-        match result {
-            Ok(()) => {
-                self.passed += 1;
-                println!("ok      {name}");
-            }
-            Err(why) => {
-                self.failed += 1;
-                println!("FAILED  {name}: {why}");
-            }
-        }
-    }
-}
-
-fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => {
-            check();
-            ExitCode::SUCCESS
-        }
-        // What another process than the agent is let do.
-        ["open-links"] => ExitCode::from(u8::from(LinkInfoIter::default().next().is_none())),
-        ["limit", pid] => {
-            let limit = Rlimit { current: Some(1), maximum: Some(1) };
-            let pid = Pid::from_raw(pid.parse().unwrap());
-            ExitCode::from(u8::from(prlimit(pid, Resource::Cpu, limit).is_err()))
-        }
-        other => panic!("{other:?}"),
-    }
-}
-
-fn check() {
-    let start = Instant::now();
-    let mut checks = Checks::default();
-    sees(&mut checks);
-    let dir = Path::new("/tmp/check");
-    fs::create_dir_all(dir).unwrap();
-    decides(&mut checks, dir);
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let Checks { passed, failed } = checks;
-    let seconds = start.elapsed().as_secs_f64();
-    println!("kernel {}: {passed} passed, {failed} failed in {seconds:.1} s", release.trim());
-}
-
-fn busybox(arguments: &[&str]) -> Command {
-    let mut command = Command::new(BUSYBOX);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command
-}
-
-/// Runs to its end; whether it ended well.
-fn does(arguments: &[&str]) -> bool {
-    busybox(arguments).status().is_ok_and(|it| it.success())
-}
-
-/// The same as another process, which nobody trusts.
-fn itself(arguments: &[&str]) -> bool {
-    Command::new("/proc/self/exe").args(arguments).status().is_ok_and(|it| it.success())
-}
-
-// ---- what is seen ----
-
-/// An act of a child, and what the sensor has to tell of it.
-type Act = (&'static str, &'static [&'static str], fn(&What) -> bool);
-
-const ACTS: &[Act] = &[
-    ("exec with its arguments", &["echo", "one", "two words"], |what| {
-        matches!(what, What::Exec(exec) if exec.executable == BUSYBOX
-            && exec.arguments.ends_with(&["echo".into(), "one".into(), "two words".into()])
-            && exec.file.is_some_and(|it| it.size > 0) && exec.cwd.as_deref() == Some("/"))
-    }),
-    ("exit with its code", &["sh", "-c", "exit 7"], |what| *what == What::Exit { status: 7 << 8 }),
-    ("fork", &["sh", "-c", "/bin/busybox true; true"], |what| matches!(what, What::Fork { .. })),
-    ("connect", &["nc", "-w", "1", "127.0.0.1", "9"], |what| {
-        matches!(what, What::Connect { socket, result: Some(..0) }
-            if socket.peer.is_some_and(|it| it.port == 9))
-    }),
-    ("write below /etc", &["sh", "-c", "echo x > /etc/made"], |what| {
-        matches!(what, What::File { change: FileChange::OpenWrite { path, created: true, .. }, .. }
-            if path == "/etc/made")
-    }),
-    ("rename", &["mv", "/etc/made", "/etc/moved"], |what| {
-        matches!(what, What::File { change: FileChange::Renamed { from, to }, .. }
-            if from == "/etc/made" && to == "/etc/moved")
-    }),
-    ("removal", &["rm", "/etc/moved"], |what| {
-        matches!(what, What::File { change: FileChange::Removed { path }, .. }
-            if path == "/etc/moved")
-    }),
-    ("mount", &["mount", "-t", "tmpfs", "none", "/mnt"], |what| {
-        matches!(what, What::Mount { target, kind, result: Some(0), .. }
-            if target == "/mnt" && kind == "tmpfs")
-    }),
-    (
-        "name query",
-        &["nslookup", "seen.example", "127.0.0.1"],
-        |what| matches!(what, What::Dns { query, .. } if query.starts_with("seen.example")),
-    ),
-    ("change of user", &["su", "nobody", "-s", BUSYBOX, "true"], |what| {
-        matches!(what, What::Credentials { before, after, .. }
-            if before.uid == 0 && after.uid == 65534)
-    }),
-];
-
-fn sees(checks: &mut Checks) {
-    let start = Instant::now();
-    let mut sensor = match Sensor::open_tier(Tier::Ebpf, &Config::default()) {
-        Ok(sensor) => sensor,
-        Err(error) => return checks.that("the sensor's programs load", Err(chain(&error))),
-    };
-    println!("        loaded in {} ms", start.elapsed().as_millis());
-    let health = sensor.health();
-    let is_named = |name: &&&str| {
-        let is_missing = health.missing.iter().any(|it| it.name == **name && !it.reason.is_empty());
-        health.attached.iter().any(|it| it == **name) || is_missing
-    };
-    let silent: Vec<_> = ENTRIES.iter().filter(|it| !is_named(it)).collect();
-    let named = if silent.is_empty() { Ok(()) } else { Err(format!("{silent:?}: {health:?}")) };
-    checks.that("every program of the sensor is attached, or named with the reason", named);
-    for missing in &health.missing {
-        println!("missing {}: {}", missing.name, missing.reason);
-    }
-    for (name, arguments, is_it) in ACTS {
-        let mut child = busybox(arguments).current_dir("/").spawn().unwrap();
-        let pid = child.id();
-        let mut seen = Vec::new();
-        let told = until(&mut sensor, |event| {
-            let is_theirs = event.task.pid == pid || event.task.parent_pid == pid;
-            if is_theirs {
-                seen.push(format!("{:?}", event.what));
-            }
-            is_theirs && is_it(&event.what)
-        });
-        let _ = child.wait();
-        let told = if told { Ok(()) } else { Err(format!("not told, but {seen:#?}")) };
-        checks.that(&format!("seen: {name}"), told);
-    }
-    let lost = sensor.health().lost_total();
-    let lost = if lost == 0 { Ok(()) } else { Err(format!("{lost} events")) };
-    checks.that("seen: nothing lost", lost);
-}
-
-/// Programs that are attached; all others are jumped to from the end of system calls.
-const ENTRIES: [&str; 5] = ["on_exec", "on_fork", "on_exit", "on_call", "on_module_load"];
-
-fn until(sensor: &mut Sensor, mut is_it: impl FnMut(&Event) -> bool) -> bool {
-    let end = Instant::now() + WAIT;
-    let mut found = false;
-    while !found && Instant::now() < end {
-        let step = Duration::from_millis(20);
-        sensor.poll(step, &mut |event| found |= is_it(&event)).expect("the sensor goes on");
-    }
-    found
-}
-
-// ---- what is decided ----
 
 /// What is tried, and whether it worked.
 type Try<'a> = (&'a str, Box<dyn Fn() -> bool + 'a>);
 
-fn decides(checks: &mut Checks, dir: &Path) {
+pub(crate) fn check(checks: &mut Checks, dir: &Path) {
     let mut lsm = match Lsm::open() {
         Ok(lsm) => lsm,
         Err(error) => return checks.that("the deciding programs load", Err(chain(&error))),
@@ -491,14 +314,4 @@ fn hex(line: &str) -> [u8; 32] {
         *byte = u8::from_str_radix(line.get(at * 2..at * 2 + 2).unwrap(), 16).unwrap();
     }
     out
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
