@@ -158,6 +158,7 @@ fn change_files() {
             made += 2;
         }
     }
+    assert!(made > 0);
     println!("made={made}");
 }
 

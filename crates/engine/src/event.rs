@@ -4,6 +4,10 @@
 //! brought; the rest are Garrison's own facts. The table below is the whole taxonomy: rules that
 //! name another field do not load.
 
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
 use model::time::Timestamp;
 
 /// Version of the taxonomy: the first part changes when a field changes its meaning or goes.
@@ -34,11 +38,43 @@ model::words! {
 /// The value of a field.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    Text(String),
+    Text(Text),
     Integer(i64),
     Bool(bool),
-    /// Matches where any of them matches.
-    List(Vec<String>),
+    /// Matches where any of them matches. Shared, because many events have the same.
+    List(Arc<[String]>),
+}
+
+/// Text that many events have is not copied for each.
+#[derive(Clone)]
+pub enum Text {
+    Fixed(&'static str),
+    Shared(Arc<str>),
+    Own(String),
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Fixed(it) => it,
+            Self::Shared(it) => it,
+            Self::Own(it) => it,
+        }
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
 }
 
 macro_rules! fields {
@@ -293,15 +329,21 @@ impl Event {
     }
 }
 
+impl From<Text> for Value {
+    fn from(it: Text) -> Self {
+        Self::Text(it)
+    }
+}
+
 impl From<&str> for Value {
     fn from(it: &str) -> Self {
-        Self::Text(it.to_owned())
+        Self::Text(Text::Own(it.to_owned()))
     }
 }
 
 impl From<String> for Value {
     fn from(it: String) -> Self {
-        Self::Text(it)
+        Self::Text(Text::Own(it))
     }
 }
 
@@ -325,6 +367,12 @@ impl From<u32> for Value {
 
 impl From<Vec<String>> for Value {
     fn from(it: Vec<String>) -> Self {
+        Self::List(it.into())
+    }
+}
+
+impl From<Arc<[String]>> for Value {
+    fn from(it: Arc<[String]>) -> Self {
         Self::List(it)
     }
 }

@@ -32,6 +32,10 @@ impl Users {
         Self(names)
     }
 
+    pub fn all(&self) -> impl Iterator<Item = (u32, &str)> {
+        self.0.iter().map(|(uid, name)| (*uid, name.as_str()))
+    }
+
     pub fn name(&self, uid: u32) -> Option<&str> {
         self.0.get(&uid).map(String::as_str)
     }

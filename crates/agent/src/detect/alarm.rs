@@ -63,7 +63,7 @@ fn fact(process: &Process, enricher: &Enricher) -> ProcessFact {
     ProcessFact {
         pid: process.pid,
         started_at: process.started_at,
-        user: enricher.user_name(process.uid),
+        user: enricher.user_name(process.uid).to_string(),
         executable: if image.path.is_empty() {
             process.name.to_string()
         } else {
@@ -177,7 +177,7 @@ fn shown(address: Option<Address>) -> String {
 fn login(enriched: &Enriched, enricher: &Enricher) -> Option<Evidence> {
     let id = enriched.process?;
     let process = enricher.processes.get(id)?;
-    let user = enricher.user_name(process.login_uid?);
+    let user = enricher.user_name(process.login_uid?).to_string();
     let peer = enricher
         .processes
         .ancestors(id)

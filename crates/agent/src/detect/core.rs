@@ -33,7 +33,7 @@ pub const ENRICHMENT: &str = "event_context";
 pub const RULES: &str = "detection_rules";
 
 /// Events of the kernel that are taken together.
-const CHUNK_MAX: usize = 256;
+const CHUNK_MAX: usize = 64;
 /// Between two looks at what the sensor says of itself.
 const HEALTH_EVERY: Duration = Duration::from_secs(1);
 const ENGINE_STATE_BYTES_MAX: usize = 16 << 20;

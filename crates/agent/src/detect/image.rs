@@ -11,6 +11,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
 
+use data_encoding::HEXLOWER;
 use md5::Digest as _;
 use model::event::ExecutableFile;
 use model::time::Timestamp;
@@ -51,6 +52,8 @@ pub struct Image {
     /// Its content is what the package's digest says.
     pub verified: Option<bool>,
     pub sha256: Option<Sha256>,
+    /// The same in hexadecimal.
+    pub sha256_text: Option<Arc<str>>,
     pub kind: ImageKind,
     pub true_name: Option<Arc<str>>,
 }
@@ -68,9 +71,15 @@ impl Image {
             package: None,
             verified: None,
             sha256: None,
+            sha256_text: None,
             kind: ImageKind::Other,
             true_name: None,
         }
+    }
+
+    fn set_digest(&mut self, digest: Sha256) {
+        self.sha256 = Some(digest);
+        self.sha256_text = Some(HEXLOWER.encode(&digest).into());
     }
 
     pub fn name(&self) -> &str {
@@ -280,7 +289,7 @@ impl Images {
     fn take_digest(&mut self, identity: FileIdentity, digested: Digested) -> Option<Arc<Image>> {
         let slot = self.slots.get_mut(&identity)?;
         let mut image = Image::clone(&slot.image);
-        image.sha256 = Some(digested.sha256);
+        image.set_digest(digested.sha256);
         if digested.verified.is_some() {
             image.verified = digested.verified;
         }
@@ -343,7 +352,10 @@ impl Images {
             let digested = open_same(&self.root, &paths, identity)
                 .and_then(|it| digest_and_compare(it, identity.size, wanted).ok());
             match digested {
-                Some(it) => (image.sha256, image.verified) = (Some(it.sha256), it.verified),
+                Some(it) => {
+                    image.set_digest(it.sha256);
+                    image.verified = it.verified;
+                }
                 None => self.undigested += 1,
             }
             return;

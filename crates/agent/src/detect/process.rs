@@ -188,6 +188,8 @@ pub struct Processes {
     next: Id,
     /// Ended and without children, oldest first.
     ended: VecDeque<(Timestamp, Id)>,
+    /// Grows when what a process with children is changes.
+    generation: u64,
     /// When the host started; start times are counted from there.
     booted_at: Option<Timestamp>,
     pub stats: TableStats,
@@ -219,6 +221,18 @@ impl Processes {
     /// Processes that run now.
     pub fn running(&self) -> impl Iterator<Item = (Id, &Process)> {
         self.by_pid.values().filter_map(|id| Some((*id, self.all.get(id)?)))
+    }
+
+    /// Another one than before: what was built from ancestors is not true any more.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// To be told after the program, the name or the parent of a process changed.
+    pub fn changed(&mut self, id: Id) {
+        if self.get(id).is_some_and(Process::has_children) {
+            self.generation += 1;
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -331,6 +345,7 @@ impl Processes {
             return;
         }
         process.parent = Some(parent);
+        self.changed(child);
         if let Some(parent) = self.all.get_mut(&parent) {
             parent.children += 1;
         }
@@ -361,6 +376,7 @@ impl Processes {
 
     /// Puts the finished facts of an executable in place of those that were not.
     pub fn replace_image(&mut self, image: &Arc<Image>) {
+        self.generation += 1;
         for process in self.all.values_mut() {
             if process.image.identity == image.identity && process.image.path == image.path {
                 process.image = Arc::clone(image);

@@ -1,7 +1,10 @@
 //! Names of users, read again when the accounts change.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use engine::event::Text;
 use model::time::Timestamp;
 
 use crate::collect::users::Users;
@@ -14,14 +17,18 @@ type Stamp = Option<(u64, i64, u64)>;
 
 #[derive(Debug)]
 pub struct UserNames {
-    users: Users,
+    /// Shared by all events that name the user.
+    names: HashMap<u32, Arc<str>>,
     stamp: Stamp,
     looked_at: Timestamp,
 }
 
 impl UserNames {
     pub fn read(root: &HostRoot, now: Timestamp) -> Self {
-        Self { users: Users::read(root), stamp: stamp(root), looked_at: now }
+        // The time of the file first, so that a change while it is read is seen later.
+        let stamp = stamp(root);
+        let names = Users::read(root).all().map(|(uid, name)| (uid, name.into())).collect();
+        Self { names, stamp, looked_at: now }
     }
 
     pub fn refresh(&mut self, root: &HostRoot, now: Timestamp) {
@@ -29,15 +36,17 @@ impl UserNames {
             return;
         }
         self.looked_at = now;
-        let stamp = stamp(root);
-        if stamp != self.stamp {
-            *self = Self { users: Users::read(root), stamp, looked_at: now };
+        if stamp(root) != self.stamp {
+            *self = Self::read(root, now);
         }
     }
 
     /// Name of a user, or its number in digits.
-    pub fn name(&self, uid: u32) -> String {
-        self.users.name(uid).map_or_else(|| uid.to_string(), ToOwned::to_owned)
+    pub fn name(&self, uid: u32) -> Text {
+        match self.names.get(&uid) {
+            Some(name) => Text::Shared(Arc::clone(name)),
+            None => Text::Own(uid.to_string()),
+        }
     }
 }
 

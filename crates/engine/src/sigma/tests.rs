@@ -19,7 +19,7 @@ fn event(pairs: &[(&str, &str)]) -> Event {
             Form::Text => Value::from(*text),
             Form::Integer => Value::from(text.parse::<i64>().unwrap()),
             Form::Bool => Value::from(*text == "true"),
-            Form::List => Value::List(text.split(',').map(str::to_owned).collect()),
+            Form::List => Value::from(text.split(',').map(str::to_owned).collect::<Vec<_>>()),
         };
         event.set(field, value);
     }
@@ -614,8 +614,8 @@ fn any_event() -> impl Strategy<Value = Event> {
             let mut event = event(&[]);
             event.set(Field::Image, image.map(Value::from));
             let list = |it: &String| it.split(' ').map(str::to_owned).collect::<Vec<_>>();
-            event.set(Field::Arguments, command.as_ref().map(|it| Value::List(list(it))));
-            event.set(Field::AncestorImages, user.as_ref().map(|it| Value::List(list(it))));
+            event.set(Field::Arguments, command.as_ref().map(|it| Value::from(list(it))));
+            event.set(Field::AncestorImages, user.as_ref().map(|it| Value::from(list(it))));
             event.set(Field::CommandLine, command.map(Value::from));
             event.set(Field::User, user.map(Value::from));
             event.set(Field::UserId, number.map(Value::from));

@@ -165,7 +165,7 @@ impl Tally {
         }
         self.execs += 1;
         let Some(Value::List(arguments)) = event.get(Field::Arguments) else { return };
-        let [_, before @ .., last] = arguments.as_slice() else { return };
+        let [_, before @ .., last] = &**arguments else { return };
         let Some(number) = storm::number(last).filter(|_| before == storm::ARGUMENTS) else {
             return;
         };

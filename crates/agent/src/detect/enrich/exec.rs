@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use engine::event::{Category, Event, Field, Value};
+use engine::event::{Category, Event, Field};
 use model::event::{Descriptor, Exec, Task};
 use model::time::Timestamp;
 
-use super::{Enriched, Enricher, cut, masked, rights, text, trusted_role};
+use super::{Enriched, Enricher, cut, fixed, masked, rights, text, trusted_role};
 use crate::detect::code;
 use crate::detect::image::kind_called;
 use crate::detect::names::{
@@ -34,7 +34,7 @@ impl Enricher {
         let parent = process.parent.and_then(|it| self.processes.get(it));
         let parent_image = parent.map(|it| Arc::clone(&it.image));
         let mut event = self.begin(Category::ProcessCreation, at, id, Some(task));
-        event.set(Field::CommandLine, text(&command));
+        event.set(Field::CommandLine, (!command.is_empty()).then(|| command.into()));
         event.set(Field::CurrentDirectory, exec.cwd.as_deref().and_then(text));
         if matches!(kind, ImageKind::Shell | ImageKind::Interpreter) {
             let given = code::given(kind, image.real_name(), &arguments);
@@ -105,6 +105,7 @@ impl Enricher {
         process.session_role = session_of(process, session_role);
         process.transaction = transaction_of(process).or(transaction);
         self.index_pipes(id);
+        self.processes.changed(id);
     }
 
     /// Reads a process that no event told of, as far as /proc still has it.
@@ -141,11 +142,11 @@ impl Enricher {
         let is_gain = became_root || (before.euid != 0 && rights::leads_to_root(gained));
         event.set(Field::PrivilegeGained, Some(is_gain.into()));
         if gained != 0 {
-            event.set(Field::CapabilitiesGained, Some(rights::capability_names(gained).into()));
+            event.set(Field::CapabilitiesGained, Some(self.capabilities.of(gained).into()));
         }
         if is_gain {
             let reason = self.exec_reason(id, task, became_root);
-            event.set(Field::PrivilegeReason, text(reason));
+            event.set(Field::PrivilegeReason, fixed(reason));
         }
     }
 
@@ -154,7 +155,7 @@ impl Enricher {
         let Some(process) = self.processes.get(id) else { return };
         let fields = [Field::StdinKind, Field::StdoutKind, Field::StderrKind];
         for (number, field) in fields.into_iter().enumerate() {
-            event.set(field, text(kind_of(process.descriptor(number))));
+            event.set(field, fixed(kind_of(process.descriptor(number))));
         }
         let (stdin, stdout) = (process.descriptor(0), process.descriptor(1));
         let (input, output) = (internet(stdin), internet(stdout));
@@ -183,11 +184,11 @@ impl Enricher {
                     writers.push(name.to_string());
                 }
             }
-            event.set(Field::StdinWriters, (!writers.is_empty()).then_some(Value::List(writers)));
+            event.set(Field::StdinWriters, (!writers.is_empty()).then(|| writers.into()));
         }
         if let Descriptor::Pipe { inode, .. } = stdout {
             let readers = self.at_other_end(*inode, id, &[0]);
-            event.set(Field::StdoutReaders, (!readers.is_empty()).then_some(Value::List(readers)));
+            event.set(Field::StdoutReaders, (!readers.is_empty()).then(|| readers.into()));
         }
         self.set_relays(event, id);
     }

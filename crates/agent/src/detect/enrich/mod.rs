@@ -4,6 +4,7 @@
 mod exec;
 mod file;
 mod kernel;
+mod lineage;
 mod network;
 mod relay;
 mod rights;
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::event::{Category, Event, Field};
+use engine::event::{Category, Event, Field, Text, Value};
 use model::event::{Descriptor, Namespaces, Task, What};
 use model::time::Timestamp;
 
@@ -29,6 +30,7 @@ use crate::collect::container;
 use crate::collect::mask;
 use crate::host_root::{HostRoot, ReadError};
 use crate::verdict::Verdicts;
+use lineage::Lineages;
 
 /// Longest command line given to rules.
 const COMMAND_BYTES_MAX: usize = 8192;
@@ -83,6 +85,8 @@ pub struct Enricher {
     /// Names of programs that wrote into a pipe and ended, by the pipe: `a | (sleep 1; exec sh)`.
     gone_writers: VecDeque<(u64, Arc<str>)>,
     containers: HashMap<u64, Option<Arc<str>>>,
+    capabilities: rights::CapabilityNames,
+    lineages: Lineages,
     host: Namespaces,
     own_pid: u32,
     pending: Vec<file::Pending>,
@@ -115,6 +119,8 @@ impl Enricher {
             pipes: HashMap::new(),
             gone_writers: VecDeque::new(),
             containers: HashMap::new(),
+            capabilities: rights::CapabilityNames::default(),
+            lineages: Lineages::default(),
             host,
             own_pid: std::process::id(),
             pending: Vec::new(),
@@ -205,7 +211,7 @@ impl Enricher {
         whole
     }
 
-    pub fn user_name(&self, uid: u32) -> String {
+    pub fn user_name(&self, uid: u32) -> Text {
         self.users.name(uid)
     }
 
@@ -215,14 +221,19 @@ impl Enricher {
         if made {
             self.meet(id, task.pid, at);
         }
+        let mut renamed = false;
         if let Some(process) = self.processes.get_mut(id) {
             (process.uid, process.euid) = (task.uid, task.euid);
             if *process.name != *task.name && !task.name.is_empty() {
                 process.name = task.name.as_str().into();
+                renamed = true;
             }
             if task.namespaces.is_some() {
                 process.namespaces = task.namespaces;
             }
+        }
+        if renamed {
+            self.processes.changed(id);
         }
         id
     }
@@ -234,10 +245,8 @@ impl Enricher {
         self.set_process(&mut event, process, at);
         self.set_ancestors(&mut event, id, category != Category::ProcessCreation);
         if let Some(capabilities) = task.and_then(|it| it.capabilities) {
-            event.set(
-                Field::CapabilitiesEffective,
-                Some(rights::capability_names(capabilities).into()),
-            );
+            let names = self.capabilities.of(capabilities);
+            event.set(Field::CapabilitiesEffective, Some(names.into()));
         }
         event
     }
@@ -245,21 +254,21 @@ impl Enricher {
     fn set_process(&self, event: &mut Event, process: &Process, at: Timestamp) {
         let image = &process.image;
         if !image.path.is_empty() {
-            event.set(Field::Image, text(&image.path));
-            event.set(Field::ImageKind, text(process.kind.as_str()));
+            event.set(Field::Image, shared(&image.path));
+            event.set(Field::ImageKind, fixed(process.kind.as_str()));
         }
-        event.set(Field::CommandLine, text(&process.command));
-        event.set(Field::ProcessName, text(&process.name));
+        event.set(Field::CommandLine, shared(&process.command));
+        event.set(Field::ProcessName, shared(&process.name));
         event.set(Field::ProcessId, Some(process.pid.into()));
         event.set(Field::User, Some(self.users.name(process.uid).into()));
         event.set(Field::UserId, Some(process.uid.into()));
         event.set(Field::EffectiveUserId, Some(process.euid.into()));
         event.set(Field::LoginUser, process.login_uid.map(|it| self.users.name(it).into()));
         event.set(Field::LogonId, process.session.map(Into::into));
-        event.set(Field::Terminal, process.terminal.as_deref().and_then(text));
+        event.set(Field::Terminal, process.terminal.as_ref().and_then(shared));
         let interactive = process.terminal.is_some() && process.login_uid.is_some();
         event.set(Field::IsInteractive, Some(interactive.into()));
-        event.set(Field::ScriptPath, process.script.as_deref().and_then(text));
+        event.set(Field::ScriptPath, process.script.as_ref().and_then(shared));
         let script_owner = process.script.as_deref().and_then(|it| self.images.owner(it));
         event.set(Field::ScriptPackage, script_owner.and_then(text));
         let transaction = process.transaction;
@@ -267,8 +276,8 @@ impl Enricher {
             Field::InPackageTransaction,
             Some(transaction.is_some_and(|it| it.is_system).into()),
         );
-        event.set(Field::PackageTransaction, transaction.and_then(|it| text(it.name)));
-        event.set(Field::ImagePackage, image.package.as_deref().and_then(text));
+        event.set(Field::PackageTransaction, transaction.and_then(|it| fixed(it.name)));
+        event.set(Field::ImagePackage, image.package.as_ref().and_then(shared));
         event.set(Field::ImagePackageVerified, image.verified.map(Into::into));
         event.set(Field::ImageIsMemfd, Some(image.is_memory.into()));
         event.set(Field::ImageInTemporary, Some(is_temporary(&image.path).into()));
@@ -284,29 +293,27 @@ impl Enricher {
             event.set(Field::ImageIsDeleted, Some((image.links == 0 && !image.is_memory).into()));
         }
         if let Some(digest) = &image.sha256 {
-            event.set(Field::ImageHash, Some(data_encoding::HEXLOWER.encode(digest).into()));
+            event.set(Field::ImageHash, image.sha256_text.as_ref().and_then(shared));
             let judged = self.verdicts.of(digest);
-            event.set(Field::ImageVerdict, judged.and_then(|it| text(it.verdict.as_str())));
+            event.set(Field::ImageVerdict, judged.and_then(|it| fixed(it.verdict.as_str())));
         }
-        event.set(Field::SessionRole, text(process.session_role.as_str()));
-        event.set(Field::ContainerId, process.container.as_deref().and_then(text));
+        event.set(Field::SessionRole, fixed(process.session_role.as_str()));
+        event.set(Field::ContainerId, process.container.as_ref().and_then(shared));
         event.set(Field::IsInContainer, Some(self.is_in_container(process).into()));
     }
 
     fn set_ancestors(&self, event: &mut Event, id: Id, with_self: bool) {
-        let mut images = Vec::new();
-        let mut names = Vec::new();
         let mut service = self.processes.get(id).filter(|it| with_self && it.role.is_some());
         let mut starter = None;
         for (distance, (_, it)) in self.processes.ancestors(id).enumerate() {
             if distance == 0 {
-                event.set(Field::ParentImage, text(&it.image.path));
-                event.set(Field::ParentCommandLine, text(&it.command));
+                event.set(Field::ParentImage, shared(&it.image.path));
+                event.set(Field::ParentCommandLine, shared(&it.command));
                 event.set(Field::ParentProcessId, Some(it.pid.into()));
-                event.set(Field::ParentName, text(&it.name));
+                event.set(Field::ParentName, shared(&it.name));
                 event.set(Field::ParentUser, Some(self.users.name(it.uid).into()));
-                event.set(Field::ParentPackage, it.image.package.as_deref().and_then(text));
-                event.set(Field::ParentKind, text(it.kind.as_str()));
+                event.set(Field::ParentPackage, it.image.package.as_ref().and_then(shared));
+                event.set(Field::ParentKind, fixed(it.kind.as_str()));
             }
             if starter.is_none() && it.kind != ImageKind::Shell && !it.image.path.is_empty() {
                 starter = Some(it);
@@ -314,22 +321,21 @@ impl Enricher {
             if service.is_none() && it.role.is_some() {
                 service = Some(it);
             }
-            images.push(it.image.path.to_string());
-            names.push(it.name.to_string());
         }
         if let Some(it) = starter {
-            event.set(Field::StarterImage, text(&it.image.path));
-            event.set(Field::StarterKind, text(it.kind.as_str()));
+            event.set(Field::StarterImage, shared(&it.image.path));
+            event.set(Field::StarterKind, fixed(it.kind.as_str()));
             event.set(Field::StarterIsInline, Some(it.is_inline.into()));
             event.set(Field::StarterTrueName, it.image.packaged_name().and_then(text));
         }
         if let Some(it) = service {
-            event.set(Field::ServiceRole, it.role.and_then(|it| text(it.as_str())));
-            event.set(Field::ServiceImage, text(&it.image.path));
+            event.set(Field::ServiceRole, it.role.and_then(|it| fixed(it.as_str())));
+            event.set(Field::ServiceImage, shared(&it.image.path));
             event.set(Field::ServicePort, it.ports.first().map(|it| u32::from(*it).into()));
         }
-        event.set(Field::AncestorImages, Some(images.into()));
-        event.set(Field::AncestorNames, Some(names.into()));
+        let above = self.lineages.above(&self.processes, id);
+        event.set(Field::AncestorImages, Some(above.images.into()));
+        event.set(Field::AncestorNames, Some(above.names.into()));
     }
 
     fn is_in_container(&self, process: &Process) -> bool {
@@ -426,8 +432,18 @@ fn host_namespaces(root: &HostRoot) -> Namespaces {
 }
 
 /// Absent where empty: a rule that asks for a field wants something to be there.
-fn text(it: &str) -> Option<engine::event::Value> {
+fn text(it: &str) -> Option<Value> {
     (!it.is_empty()).then(|| it.into())
+}
+
+/// As [`text`], of what many events have.
+fn shared(it: &Arc<str>) -> Option<Value> {
+    (!it.is_empty()).then(|| Text::Shared(Arc::clone(it)).into())
+}
+
+/// As [`text`], of a word of the program.
+fn fixed(it: &'static str) -> Option<Value> {
+    (!it.is_empty()).then(|| Text::Fixed(it).into())
 }
 
 /// The arguments for rules and for people, secrets masked.

@@ -10,7 +10,7 @@ use model::event::{Descriptor, Task};
 use model::time::Timestamp;
 
 use super::exec::internet;
-use super::{Enriched, Enricher, text};
+use super::{Enriched, Enricher, shared};
 use crate::detect::names::{ImageKind, Role};
 use crate::detect::process::{HeldSocket, Id, Process};
 
@@ -140,7 +140,7 @@ impl Enricher {
         event.set(Field::StdoutRelaySocket, Some(output.is_some().into()));
         let Some(relay) = input.or(output) else { return };
         if let Some(via) = self.processes.get(relay.via) {
-            event.set(Field::RelayImage, text(&via.image.path));
+            event.set(Field::RelayImage, shared(&via.image.path));
         }
         let peer = relay.socket.peer;
         event.set(Field::RelayPeerAddress, peer.map(|it| it.ip.to_canonical().to_string().into()));

@@ -1,10 +1,14 @@
 //! Rights that change, and whether there is a reason for it.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use engine::event::{Category, Field};
 use model::event::{Rights, Task, What};
 use model::time::Timestamp;
 
-use super::{Enriched, Enricher, text};
+use super::{Enriched, Enricher, fixed, shared, text};
 use crate::detect::process::Id;
 
 /// Names by number: linux/capability.h.
@@ -36,7 +40,24 @@ const LEADING: u64 = (1 << 0)
     | (1 << 31)
     | (1 << 39);
 
-pub(super) fn capability_names(bits: u64) -> Vec<String> {
+/// Sets of capabilities remembered by their names.
+const SETS_MAX: usize = 256;
+
+/// Names of the capabilities in a set. Nearly all processes have one of a few.
+#[derive(Debug, Default)]
+pub(super) struct CapabilityNames(RefCell<HashMap<u64, Arc<[String]>>>);
+
+impl CapabilityNames {
+    pub(super) fn of(&self, bits: u64) -> Arc<[String]> {
+        let mut sets = self.0.borrow_mut();
+        if sets.len() >= SETS_MAX {
+            sets.clear();
+        }
+        Arc::clone(sets.entry(bits).or_insert_with(|| capability_names(bits)))
+    }
+}
+
+pub(super) fn capability_names(bits: u64) -> Arc<[String]> {
     let all = CAPABILITIES.iter().enumerate();
     all.filter(|(number, _)| bits & (1 << number) != 0)
         .map(|(_, name)| (*name).to_owned())
@@ -94,12 +115,15 @@ impl Enricher {
         event.set(Field::PreviousUserId, Some(before.euid.into()));
         event.set(Field::PreviousUser, Some(self.users.name(before.euid).into()));
         event.set(Field::PrivilegeGained, Some(is_gain.into()));
-        event.set(Field::PrivilegeReason, reason.and_then(text));
-        event.set(Field::PrivilegeCall, call.and_then(text));
+        event.set(Field::PrivilegeReason, reason.and_then(fixed));
+        event.set(Field::PrivilegeCall, call.and_then(fixed));
         if gained != 0 {
-            event.set(Field::CapabilitiesGained, Some(capability_names(gained).into()));
+            event.set(Field::CapabilitiesGained, Some(self.capabilities.of(gained).into()));
         }
-        event.set(Field::CapabilitiesEffective, Some(capability_names(after.capabilities).into()));
+        event.set(
+            Field::CapabilitiesEffective,
+            Some(self.capabilities.of(after.capabilities).into()),
+        );
         out.push(Enriched { event, process: Some(id) });
     }
 
@@ -165,13 +189,13 @@ impl Enricher {
         };
         let id = self.actor(task, at);
         let mut event = self.begin(Category::ProcessAccess, at, id, Some(task));
-        event.set(Field::AccessKind, text(kind));
+        event.set(Field::AccessKind, fixed(kind));
         event.set(Field::Signal, signal.map(Into::into));
         event.set(Field::TargetProcessId, Some(target.into()));
         if let Some(other) = self.processes.id_of(target)
             && let Some(it) = self.processes.get(other)
         {
-            event.set(Field::TargetImage, text(&it.image.path));
+            event.set(Field::TargetImage, shared(&it.image.path));
             event.set(Field::TargetUser, Some(self.users.name(it.uid).into()));
             event.set(Field::TargetIsChild, Some(self.processes.descends(other, id).into()));
         }
@@ -190,6 +214,7 @@ impl Enricher {
         event.set(Field::NewName, text(after));
         if let Some(process) = self.processes.get_mut(id).filter(|_| task.tid == task.pid) {
             process.name = after.into();
+            self.processes.changed(id);
         }
         out.push(Enriched { event, process: Some(id) });
     }
@@ -229,15 +254,16 @@ mod tests {
     fn capabilities_of_files() {
         let setuid = data_encoding::HEXLOWER.decode(b"0100000280000000000000000000000000000000");
         let high = data_encoding::HEXLOWER.decode(b"0100000200000000000000008000000000000000");
-        assert_eq!(permitted(&setuid.unwrap()).map(capability_names).unwrap(), ["CAP_SETUID"]);
-        assert_eq!(permitted(&high.unwrap()).map(capability_names).unwrap(), ["CAP_BPF"]);
+        assert_eq!(permitted(&setuid.unwrap()).map(capability_names).unwrap()[..], ["CAP_SETUID"]);
+        assert_eq!(permitted(&high.unwrap()).map(capability_names).unwrap()[..], ["CAP_BPF"]);
         assert_eq!((permitted(&[1, 0, 0]), file_capabilities("/nonexistent")), (None, None));
     }
 
     #[test]
     fn capabilities_by_name() {
-        assert_eq!(capability_names((1 << 21) | 1), ["CAP_CHOWN", "CAP_SYS_ADMIN"]);
+        let names = CapabilityNames::default();
+        assert_eq!(names.of((1 << 21) | 1)[..], ["CAP_CHOWN", "CAP_SYS_ADMIN"]);
         assert!(leads_to_root(1 << 7) && !leads_to_root(1 << 10));
-        assert!(capability_names(0).is_empty());
+        assert!(names.of(0).is_empty());
     }
 }

@@ -94,7 +94,7 @@ fn none() -> [Descriptor; 3] {
 fn shown(event: &Event, fields: &[Field]) -> Vec<String> {
     let show = |field: &Field| match event.get(*field) {
         None => "-".to_owned(),
-        Some(Value::Text(it)) => it.clone(),
+        Some(Value::Text(it)) => it.to_string(),
         Some(Value::Integer(it)) => it.to_string(),
         Some(Value::Bool(it)) => it.to_string(),
         Some(Value::List(it)) => it.join(","),

@@ -158,7 +158,10 @@ fn disturb(event: &mut Event, hints: &[Hint], random: &mut Random) {
     }
     // The arguments stay what the command line is made of.
     let command = event.text(Field::CommandLine).unwrap_or_default().to_owned();
-    event.set(Field::Arguments, Value::List(command.split(' ').map(str::to_owned).collect()));
+    event.set(
+        Field::Arguments,
+        Value::from(command.split(' ').map(str::to_owned).collect::<Vec<_>>()),
+    );
 }
 
 fn put(event: &mut Event, field: Field, modifiers: &str, text: &str, random: &mut Random) {
@@ -166,7 +169,7 @@ fn put(event: &mut Event, field: Field, modifiers: &str, text: &str, random: &mu
     let value = match field.form() {
         Form::Bool => (text == "true").into(),
         Form::Integer => text.parse::<i64>().unwrap_or_default().into(),
-        Form::List => Value::List(text.split(' ').map(str::to_owned).collect()),
+        Form::List => Value::from(text.split(' ').map(str::to_owned).collect::<Vec<_>>()),
         Form::Text if modifiers.contains("contains") => match random.below(3) {
             0 => format!("{before}{text}").into(),
             1 => format!("{before}{text} -v").into(),
@@ -333,7 +336,7 @@ fn process(event: &mut Event, random: &mut Random) {
     let mut set = |field, value: Value| event.set(field, value);
     set(Field::Image, image.into());
     set(Field::CommandLine, format!("{command} {number}").into());
-    set(Field::Arguments, Value::List(command.split(' ').map(str::to_owned).collect()));
+    set(Field::Arguments, Value::from(command.split(' ').map(str::to_owned).collect::<Vec<_>>()));
     set(Field::CurrentDirectory, "/srv/app/releases/20260101".into());
     set(Field::ProcessName, name(image).into());
     set(Field::ProcessId, (1_000 + number as i64).into());
@@ -347,9 +350,15 @@ fn process(event: &mut Event, random: &mut Random) {
     set(Field::ParentName, name(parent_image).into());
     set(Field::ParentUser, user.into());
     let above = ["/usr/bin/bash", "/usr/sbin/sshd", "/usr/lib/systemd/systemd"];
-    set(Field::AncestorImages, Value::List(above.iter().map(|it| (*it).to_owned()).collect()));
+    set(
+        Field::AncestorImages,
+        Value::from(above.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>()),
+    );
     let above = ["bash", "sshd", "systemd"];
-    set(Field::AncestorNames, Value::List(above.iter().map(|it| (*it).to_owned()).collect()));
+    set(
+        Field::AncestorNames,
+        Value::from(above.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>()),
+    );
     set(Field::SessionRole, random.word(&["ssh", "systemd", "cron"]).into());
     set(Field::ImagePackage, name(image).into());
     set(Field::ImagePackageVerified, true.into());
