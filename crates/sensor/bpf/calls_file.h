@@ -21,8 +21,13 @@ static __always_inline bool is_kernel_interface(unsigned long magic)
 static __always_inline bool is_secret(struct file *file, struct inode *inode)
 {
 	struct inode *directory = BPF_CORE_READ(file, f_path.dentry, d_parent, d_inode);
+	struct secret_name name = {};
 
-	return (place_bits(inode) | place_bits(directory)) & WATCHED_SECRET;
+	if ((place_bits(inode) | place_bits(directory)) & WATCHED_SECRET)
+		return 1;
+	bpf_probe_read_kernel_str(name.text, sizeof(name.text),
+				  BPF_CORE_READ(file, f_path.dentry, d_name.name));
+	return bpf_map_lookup_elem(&secret_names, &name) != 0;
 }
 
 /* open, creat, openat, openat2, open_by_handle_at. */
@@ -33,7 +38,7 @@ int on_open(u64 *ctx)
 	struct inode *inode;
 	struct path path;
 	struct call *record;
-	u32 mode;
+	u32 mode, form;
 	u64 flags;
 	bool is_read;
 
@@ -51,7 +56,11 @@ int on_open(u64 *ctx)
 		bpf_probe_read_user(&flags, sizeof(flags), (void *)s->arguments[2]);
 	is_read = !(mode & OPEN_WRITE) && !(flags & O_TRUNC);
 	inode = BPF_CORE_READ(file, f_inode);
-	if ((BPF_CORE_READ(inode, i_mode) & IF_MASK) != IF_REGULAR)
+	form = BPF_CORE_READ(inode, i_mode) & IF_MASK;
+	/* Writing to a disk goes around all files on it. */
+	if (form == IF_BLOCK && mode & OPEN_WRITE)
+		s->watched = WATCHED_PLACE;
+	else if (form != IF_REGULAR)
 		return 0;
 	if (is_read) {
 		if (!is_secret(file, inode))

@@ -11,6 +11,7 @@
 #define IF_MASK 0170000
 #define IF_SOCKET 0140000
 #define IF_REGULAR 0100000
+#define IF_BLOCK 0060000
 #define IF_CHARACTER 0020000
 #define IF_FIFO 0010000
 
@@ -116,6 +117,19 @@ struct {
 	__type(key, struct place);
 	__type(value, u32);
 } places SEC(".maps");
+
+/* Names of files that hold secrets wherever they lie: keys, histories. */
+#define SECRET_NAME_BYTES_MAX 32
+struct secret_name {
+	u8 text[SECRET_NAME_BYTES_MAX];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, struct secret_name);
+	__type(value, u32);
+} secret_names SEC(".maps");
 
 /* Beginnings of watched paths, as text. */
 #define PREFIX_BYTES_MAX 64

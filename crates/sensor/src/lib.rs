@@ -37,6 +37,8 @@ pub struct Config {
     pub watched_prefixes: Vec<String>,
     /// Files, or directories of files, of which reading is told too: they hold secrets.
     pub secret_paths: Vec<String>,
+    /// Names of files that hold secrets wherever they lie, at most 31 bytes each.
+    pub secret_names: Vec<String>,
     /// Processes to which every signal is told: the agent's own.
     pub protected_pids: Vec<u32>,
     /// How often the polling tier looks, and how often paths of `watched_prefixes` that did
@@ -51,6 +53,7 @@ impl Default for Config {
         Self {
             ring_bytes: ring_bytes(std::thread::available_parallelism().map_or(1, NonZero::get)),
             secret_paths: ["/etc/shadow", "/etc/gshadow", "/root/.ssh"].map(str::to_owned).to_vec(),
+            secret_names: [".bash_history", "id_rsa", "id_ed25519"].map(str::to_owned).to_vec(),
             watched_prefixes: watched.map(str::to_owned).to_vec(),
             protected_pids: vec![std::process::id()],
             sweep: Duration::from_secs(2),

@@ -236,6 +236,10 @@ model::words! {
     }
 }
 
+/// Keys as OpenSSH names them, wherever they were put.
+#[rustfmt::skip]
+const KEY_NAMES: &[&str] = &["id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_ecdsa_sk", "id_ed25519_sk"];
+
 /// Folders and what everything below them is for; the first that fits.
 const FOLDERS: &[(&str, TargetKind)] = &[
     ("/var/lib/garrison/", TargetKind::Agent),
@@ -355,6 +359,9 @@ pub fn target_kind(path: &str) -> TargetKind {
             _ => {}
         }
     }
+    if KEY_NAMES.contains(&name) {
+        return TargetKind::PrivateKey;
+    }
     if name.starts_with('.') {
         if name.ends_with("_history") || matches!(name, ".history" | ".lesshst" | ".viminfo") {
             return TargetKind::History;
@@ -402,8 +409,12 @@ fn is_credential(path: &str, name: &str) -> bool {
         "/.config/gh/hosts.yml",
         "/.gem/credentials",
     ];
-    let names =
-        [".netrc", ".pgpass", ".my.cnf", ".git-credentials", ".npmrc", ".pypirc", ".vault-token"];
+    #[rustfmt::skip]
+    let names = [
+        ".netrc", ".pgpass", ".my.cnf", ".git-credentials", ".npmrc", ".pypirc", ".vault-token", "krb5.keytab",
+        // Browsers keep passwords in these.
+        "logins.json", "key4.db", "Login Data",
+    ];
     names.contains(&name) || ENDS.iter().any(|it| path.ends_with(it))
 }
 

@@ -22,6 +22,15 @@ const SECRETS_AT_HOME: [&str; 17] = [
     ".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".config/gcloud", ".config/gh", ".netrc", ".pgpass",
     ".my.cnf", ".git-credentials", ".vault-token", ".bash_history", ".zsh_history", ".ash_history", ".python_history",
 ];
+/// Names of files that are secret wherever they lie.
+#[rustfmt::skip]
+const SECRET_NAMES: [&str; 27] = [
+    ".bash_history", ".zsh_history", ".ash_history", ".sh_history", ".ksh_history", ".history", ".python_history",
+    ".mysql_history", ".psql_history", ".rediscli_history", ".node_repl_history", ".lesshst",
+    "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_ecdsa_sk", "id_ed25519_sk",
+    ".netrc", ".pgpass", ".my.cnf", ".git-credentials", ".vault-token",
+    "krb5.keytab", "logins.json", "key4.db", "Login Data",
+];
 /// Homes that are looked into.
 const HOMES_MAX: usize = 256;
 
@@ -33,7 +42,12 @@ pub fn sensor(root: &HostRoot) -> sensor::Config {
     watched.extend(homes.iter().filter(own).cloned());
     let mut secrets: Vec<String> = SECRETS.iter().map(|it| (*it).to_owned()).collect();
     secrets.extend(homes.iter().flat_map(|home| SECRETS_AT_HOME.map(|it| format!("{home}/{it}"))));
-    sensor::Config { watched_prefixes: watched, secret_paths: secrets, ..sensor::Config::default() }
+    sensor::Config {
+        watched_prefixes: watched,
+        secret_paths: secrets,
+        secret_names: SECRET_NAMES.map(str::to_owned).to_vec(),
+        ..sensor::Config::default()
+    }
 }
 
 /// Homes of people and of root: of accounts whose shell lets in.
@@ -62,6 +76,16 @@ fn is_below(path: &str, place: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::names::{TargetKind, target_kind};
+
+    #[test]
+    fn names_that_are_told_mean_something_to_rules() {
+        for name in SECRET_NAMES {
+            let kind = target_kind(&format!("/data/x/{name}"));
+            let known = [TargetKind::Secret, TargetKind::PrivateKey, TargetKind::History];
+            assert!(known.contains(&kind), "{name} is {kind:?}");
+        }
+    }
 
     #[test]
     fn homes_are_watched_and_what_they_hide_is_secret() {

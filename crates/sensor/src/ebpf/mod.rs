@@ -51,6 +51,8 @@ impl Ebpf {
         let ring = Ring::open(&loaded.ring, config.ring_bytes as usize).map_err(LoadError::Ring)?;
         let prefixes = watch::with_targets(&config.watched_prefixes);
         watch::texts(&loaded.prefixes, &prefixes).map_err(|it| LoadError::Map("prefixes", it))?;
+        watch::names(&loaded.secret_names, &config.secret_names)
+            .map_err(|it| LoadError::Map("secret_names", it))?;
         watch::refresh(&loaded.places, &prefixes, &config.secret_paths)
             .map_err(|it| LoadError::Map("places", it))?;
         for pid in &config.protected_pids {

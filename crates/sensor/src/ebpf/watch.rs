@@ -13,6 +13,8 @@ const NEAR: u32 = 2;
 const SECRET: u32 = 16;
 /// Of a path, as far as the kernel's side compares text.
 const PREFIX_BYTES: usize = 64;
+/// Of a name, with the zero at its end.
+const NAME_BYTES: usize = 32;
 
 /// Enters all that exists by now. Doing it again takes in what was made or replaced since; an
 /// inode that is gone stays, and the text decides about what it is used for next.
@@ -54,6 +56,18 @@ fn plan(prefixes: &[String], secrets: &[String]) -> HashMap<[u8; 16], u32> {
 pub(super) fn texts(prefixes: &MapHandle, all: &[String]) -> Result<(), libbpf_rs::Error> {
     for prefix in all {
         put(prefixes, &text_key(prefix), 1)?;
+    }
+    Ok(())
+}
+
+/// Names whose files are secret wherever they lie; the kernel's side cuts longer ones too.
+pub(super) fn names(secret_names: &MapHandle, all: &[String]) -> Result<(), libbpf_rs::Error> {
+    for name in all {
+        let mut key = [0; NAME_BYTES];
+        for (to, from) in key.iter_mut().zip(name.bytes().take(NAME_BYTES - 1)) {
+            *to = from;
+        }
+        put(secret_names, &key, 1)?;
     }
     Ok(())
 }

@@ -205,6 +205,7 @@ impl Enricher {
     /// An event of a sweep with what is known of the process it is about.
     pub fn with_process(&self, event: Event, id: Id) -> Event {
         let mut whole = self.begin(event.category, event.at, id, None);
+        self.set_stdio(&mut whole, id);
         for (field, value) in event.fields() {
             whole.set(field, Some(value.clone()));
         }
