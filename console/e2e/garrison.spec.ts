@@ -1,8 +1,15 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import AxeBuilder from "@axe-core/playwright";
 import { expect, type Page, test } from "@playwright/test";
-import { type Running, SSHD_NEEDS, type Sshd, startGarrison, startSshd } from "./garrison";
+import {
+  type Running,
+  SSHD_NEEDS,
+  type Sshd,
+  startGarrison,
+  startSshd,
+  startVictim,
+} from "./garrison";
 
 const BINARY = process.env.GARRISON_BIN ?? "";
 const NEW_PASSWORD = "four quiet words here";
@@ -80,6 +87,7 @@ test("a real attack arrives live, is handled, counted and undone", async () => {
   await expect.poll(intrusions).toBeGreaterThan(before);
   const during = await intrusions();
   await page.screenshot({ path: "shots/dashboard.png" });
+  await expect(page.locator(".board-intrusions .chart path").first()).toBeVisible();
   // The README's picture, docs/images/dashboard.png, is a copy of this one.
   await page.mouse.move(0, 0);
   await page.screenshot({ path: "shots/readme.png" });
@@ -94,6 +102,43 @@ test("a real attack arrives live, is handled, counted and undone", async () => {
   await page.getByRole("button", { name: "Undo" }).click();
   await expect.poll(intrusions).toBe(during);
   await expect(row).toBeVisible();
+});
+
+test("a process is ended, its file isolated, seen in the panel, and put back", async () => {
+  test.skip(process.getuid?.() !== 0, "not root: processes of others are not seen");
+  const victim = startVictim();
+  try {
+    await page.goto(`${garrison.origin}/events?kind=alarm&rule=GAR-PRC-001`);
+    const row = page.getByRole("row").filter({ hasText: victim.path }).first();
+    await expect(async () => {
+      // New events are announced, and shown when asked for.
+      const fresh = page.getByRole("button", { name: /new: show/ });
+      if (await fresh.isVisible()) await fresh.click();
+      await expect(row).toBeVisible({ timeout: 1_000 });
+    }).toPass({ timeout: 30_000 });
+    await row.getByRole("button", { name: "Handle" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByRole("radio", { name: /Isolate and kill/ }).check();
+    await expect(dialog.getByText(`moves ${victim.path}`)).toBeVisible();
+    await page.screenshot({ path: "shots/isolate.png" });
+    await dialog.getByRole("button", { name: "Isolate and kill" }).click();
+    await expect.poll(() => victim.isRunning()).toBe(false);
+    await expect.poll(() => existsSync(victim.path)).toBe(false);
+
+    await page.goto(`${garrison.origin}/response/isolated`);
+    const file = page.getByRole("row").filter({ hasText: victim.name });
+    await expect(file).toContainText("Isolated");
+    await page.screenshot({ path: "shots/isolated.png" });
+    await file.click();
+    const drawer = page.getByRole("dialog", { name: "Isolated file" });
+    await drawer.getByRole("button", { name: "Restore" }).click();
+    await page.screenshot({ path: "shots/restore.png" });
+    await page.locator(".ant-modal-confirm").getByRole("button", { name: "Restore" }).click();
+    await expect(file).toContainText("Restored");
+    expect(readFileSync(victim.path).equals(victim.content)).toBe(true);
+  } finally {
+    victim.stop();
+  }
 });
 
 test("every page, in both languages", async () => {

@@ -1,6 +1,15 @@
 // The real program on this machine, and a real sshd for a real attack.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -154,6 +163,34 @@ export async function startSshd(): Promise<Sshd> {
       await ended(child, "SIGTERM");
       rmSync(folder, { recursive: true, force: true });
       if (ours) rmSync(AUTH_LOG);
+    },
+  };
+}
+
+export interface Victim {
+  path: string;
+  name: string;
+  content: Buffer;
+  isRunning: () => boolean;
+  stop: () => void;
+}
+
+/** `sleep`, made unique, under the name of a service in a place where none lies: harmless. */
+export function startVictim(): Victim {
+  const folder = mkdtempSync(join(tmpdir(), "garrison-victim-"));
+  const path = join(folder, "chronyd");
+  const content = Buffer.concat([readFileSync("/bin/sleep"), Buffer.from(folder)]);
+  writeFileSync(path, content);
+  chmodSync(path, 0o755);
+  const child = spawn(path, ["300"], { stdio: "ignore" });
+  return {
+    path,
+    name: "chronyd",
+    content,
+    isRunning: () => child.exitCode === null && child.signalCode === null,
+    stop: () => {
+      child.kill("SIGKILL");
+      rmSync(folder, { recursive: true, force: true });
     },
   };
 }

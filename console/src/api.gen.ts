@@ -1431,6 +1431,7 @@ export interface components {
             /** @description Why it is degraded or missing; empty when it is active. */
             reason: string;
             state: components["schemas"]["CapabilityState"];
+            why: components["schemas"]["Reason"] | null;
         };
         /**
          * @description State of one row of the sensor capability matrix.
@@ -1669,16 +1670,28 @@ export interface components {
         /** @description Everything the first page shows. */
         Dashboard: {
             as_of: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Addresses that servers refuse now.
+             */
+            blocked: number;
             /** @description Findings that were handled or went away, per day. */
             handled: components["schemas"]["DayCounts"][];
             /** @description Alarms that began in the span, by category, most first. */
             intrusions: components["schemas"]["CategoryCount"][];
+            /**
+             * Format: int64
+             * @description Files in the vaults of servers now.
+             */
+            isolated: number;
             /** @description The five latest unhandled alarms of the last 24 hours. */
             latest: components["schemas"]["Finding"][];
             protection: components["schemas"]["ProtectionCounts"];
             /** @description One entry per kind. */
             risks: components["schemas"]["RiskCount"][];
             score: components["schemas"]["Score"];
+            /** @description Alarms that began in the span by technique, most first, at most ten. */
+            techniques: components["schemas"]["TechniqueCount"][];
             /** @description The five hosts with the highest risk. */
             top_hosts: components["schemas"]["TopHost"][];
             /** @description Findings that began, per day, oldest first, every day of the span. */
@@ -2932,7 +2945,8 @@ export interface components {
              *       "confidence_min": 90,
              *       "per_hour_max": 60,
              *       "dead_man_s": 60,
-             *       "refuse_programs": false
+             *       "refuse_programs": false,
+             *       "lock_agent": false
              *     }
              */
             response: components["schemas"]["ResponsePolicy"];
@@ -3018,6 +3032,14 @@ export interface components {
          * @enum {string}
          */
         Reach: "public" | "private" | "any";
+        /** @description Names a sentence, and fills its holes. */
+        Reason: {
+            /** @description `vault.changed`; the name never gets another meaning. */
+            id: string;
+            params: {
+                [key: string]: string;
+            };
+        };
         /** @description What an agent was asked to do about an attack, or did by itself. */
         Response: {
             action: components["schemas"]["ResponseAction"];
@@ -3093,6 +3115,12 @@ export interface components {
              */
             isolate: boolean;
             /**
+             * @description Keep the installed agent's program and unit immutable, so that not even root changes them
+             *     without taking the flag away first.
+             * @default false
+             */
+            lock_agent: boolean;
+            /**
              * @description Addresses and CIDR blocks that are never blocked.
              * @default []
              */
@@ -3125,6 +3153,7 @@ export interface components {
             /** @description Why not; empty when it was done. */
             reason: string;
             sentence: components["schemas"]["Text"];
+            why: components["schemas"]["Reason"] | null;
         };
         /** @description Open findings of one kind. */
         RiskCount: {
@@ -3384,6 +3413,15 @@ export interface components {
             key: string[];
             kind: string;
             title: components["schemas"]["Text"];
+        };
+        TechniqueCount: {
+            /** Format: int64 */
+            count: number;
+            /**
+             * @description MITRE ATT&CK.
+             * @example T1110.001
+             */
+            technique: string;
         };
         TestAsk: {
             /** @description Of the message. */

@@ -14,6 +14,7 @@ export type Me = Schemas["Me"];
 export type Dashboard = Schemas["Dashboard"];
 export type DeductionReason = Schemas["DeductionReason"];
 export type Capability = Schemas["Capability"];
+export type Reason = Schemas["Reason"];
 export type Host = Schemas["Host"];
 export type HostAnswer = Schemas["HostDetail"];
 export type ColumnForm = Schemas["ColumnForm"];

@@ -17,6 +17,7 @@ const under = (folder: string, ending: string): string[] =>
 
 const RUST = under("crates", ".rs");
 const SERVER = under("crates/server/src", ".rs");
+const AGENT = under("crates/agent/src", ".rs");
 const RULES = under("content/detections", "rule.yml");
 
 /** The first group of every match, once each. */
@@ -85,6 +86,37 @@ const WORDS: [group: string, words: string[], at: (catalogue: typeof en) => obje
   ["word.method", wordsOf("Method"), (it) => it.word.method],
   ["word.how", wordsOf("Copied"), (it) => it.word.how],
 ];
+
+const ID = '"([a-z_]+\\.[a-z_]+)"';
+/** Ids of reasons, wherever one is made. */
+const REASONS = found(
+  AGENT,
+  new RegExp(`(?:because!\\(|Because::(?:of|new)\\((?:\\s*self,)?|\\bof\\()\\s*${ID}`, "g"),
+);
+const sentence = (catalogue: typeof en, id: string): string | undefined => {
+  const [group = "", name = ""] = id.split(".");
+  return (catalogue.reason as Record<string, Record<string, string>>)[group]?.[name];
+};
+
+test("every reason has a sentence in both languages, and every sentence a reason", () => {
+  expect(REASONS.length).toBeGreaterThan(40);
+  for (const catalogue of [en, zh] as (typeof en)[]) {
+    expect(REASONS.filter((it) => !sentence(catalogue, it))).toEqual([]);
+    const known = Object.entries(catalogue.reason).flatMap(([group, names]) =>
+      Object.keys(names).map((name) => `${group}.${name}`),
+    );
+    expect(known.filter((it) => !REASONS.includes(it))).toEqual([]);
+  }
+});
+
+test("the English sentence is the agent's own", () => {
+  const told = AGENT.flatMap((text) => [
+    ...text.matchAll(new RegExp(`because!\\(\\s*${ID},\\s*"([^"]*)"`, "g")),
+  ]);
+  expect(told.length).toBeGreaterThan(15);
+  for (const [, id = "", text = ""] of told)
+    expect([id, sentence(en, id)]).toEqual([id, text.replaceAll(/\{(\w+)\}/g, "{{$1}}")]);
+});
 
 test.each(WORDS)("every %s has a name in both languages", (_, words, at) => {
   expect(words.length).toBeGreaterThan(0);

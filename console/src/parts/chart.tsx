@@ -1,7 +1,7 @@
 // Line and ring charts with one look. ECharts is fetched with the page that draws.
 import { LineChart, PieChart } from "echarts/charts";
 import { GridComponent, TooltipComponent } from "echarts/components";
-import { type EChartsCoreOption, init, use as install } from "echarts/core";
+import { type EChartsCoreOption, type EChartsType, init, use as install } from "echarts/core";
 import { SVGRenderer } from "echarts/renderers";
 import { useEffect, useRef } from "react";
 import { palette, type Scheme } from "../theme";
@@ -10,17 +10,25 @@ install([LineChart, PieChart, GridComponent, TooltipComponent, SVGRenderer]);
 
 function Chart({ option, label }: { option: EChartsCoreOption; label: string }) {
   const box = useRef<HTMLDivElement>(null);
+  const chart = useRef<EChartsType>(null);
   useEffect(() => {
     if (!box.current) return;
-    const chart = init(box.current, null, { renderer: "svg" });
-    chart.setOption(option);
-    const observer = new ResizeObserver(() => chart.resize());
+    const made = init(box.current, null, { renderer: "svg" });
+    chart.current = made;
+    const observer = new ResizeObserver(() => made.resize());
     observer.observe(box.current);
     return () => {
       observer.disconnect();
-      chart.dispose();
+      made.dispose();
     };
-  }, [option]);
+  }, []);
+  // Options are data: the same drawn anew with every live event would only flicker.
+  const drawn = JSON.stringify(option);
+  useEffect(() => {
+    chart.current?.setOption(JSON.parse(drawn) as EChartsCoreOption, { notMerge: true });
+    // At once, not with the next frame: a chart is never seen blank.
+    chart.current?.getZr().flush();
+  }, [drawn]);
   return <div ref={box} className="chart" role="img" aria-label={label} />;
 }
 

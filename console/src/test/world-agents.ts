@@ -24,6 +24,7 @@ export function agentResponse(index: number): AgentResponse {
               sentence: both("ended kworker (41877)", "终止 kworker（41877）"),
               done: true,
               reason: "",
+              why: null,
             },
             {
               sentence: both(
@@ -31,7 +32,14 @@ export function agentResponse(index: number): AgentResponse {
                 "将 /dev/shm/.x/kworker 移入隔离区",
               ),
               done: index % 3 === 0,
-              reason: index % 3 === 0 ? "" : "the file changed meanwhile",
+              reason:
+                index % 3 === 0
+                  ? ""
+                  : "/dev/shm/.x/kworker is another file than the one that was meant",
+              why:
+                index % 3 === 0
+                  ? null
+                  : { id: "vault.changed", params: { path: "/dev/shm/.x/kworker" } },
             },
           ],
   };

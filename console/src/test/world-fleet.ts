@@ -76,10 +76,20 @@ export function host(index: number): Host {
         id: "process_events",
         state: degraded ? "missing" : "active",
         reason: degraded ? "no BTF in this kernel" : "",
+        why: null,
       },
-      { id: "socket_diag", state: "active", reason: "" },
-      { id: "journal", state: "active", reason: "" },
-      { id: "file_events", state: "degraded", reason: "fanotify without FAN_REPORT_FID" },
+      { id: "socket_diag", state: "active", reason: "", why: null },
+      { id: "journal", state: "active", reason: "", why: null },
+      {
+        id: "self_protection",
+        state: "degraded",
+        reason:
+          "changes of the agent's files are not seen: fanotify: cannot watch /usr: No space left on device (os error 28)",
+        why: {
+          id: "self_protection.failed",
+          params: { cause: "fanotify: cannot watch /usr: No space left on device (os error 28)" },
+        },
+      },
     ],
     counts: counts(index),
     risk: Math.max(0, 60 - index * 0.7),

@@ -221,6 +221,14 @@ function dashboard(days: number): Dashboard {
       asset_risk: Math.floor(it.asset_risk / 2),
       alarm: Math.floor(it.alarm / 2),
     })),
+    blocked: 410,
+    isolated: 37,
+    techniques: [
+      { technique: "T1110.001", count: 121 },
+      { technique: "T1078", count: 33 },
+      { technique: "T1059.004", count: 9 },
+      { technique: "T1543.002", count: 2 },
+    ],
     intrusions: [
       { category: "brute_force", count: 121 },
       { category: "abnormal_login", count: 33 },
@@ -275,6 +283,7 @@ const POLICY: PolicyState = {
       per_hour_max: 60,
       dead_man_s: 60,
       refuse_programs: false,
+      lock_agent: false,
     },
     groups: [],
   },
@@ -469,6 +478,9 @@ function emptyGet(path: string, query: URLSearchParams): Answer {
       trend: full.trend.map((it) => ({ ...it, ...none })),
       handled: full.handled.map((it) => ({ ...it, ...none })),
       intrusions: [],
+      techniques: [],
+      blocked: 0,
+      isolated: 0,
       top_hosts: [],
       score: { value: 100, deductions: [] },
     });

@@ -3,7 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use model::because::Because;
 use model::wire::{Capability, CapabilityState};
+
+/// One row of it.
+pub fn capability(id: &str, state: CapabilityState, because: Because) -> Capability {
+    let Because { text, reason } = because;
+    let why = reason.map(Into::into);
+    Capability { id: id.to_owned(), state: state.into(), reason: text, why }
+}
 
 /// Shared by every part of the agent; each part tells of its own capabilities.
 #[derive(Clone, Debug, Default)]
@@ -13,10 +21,9 @@ pub struct Matrix {
 
 impl Matrix {
     /// True if this says something new.
-    pub fn set(&self, id: &str, state: CapabilityState, reason: &str) -> bool {
-        let row = Capability { id: id.to_owned(), state: state.into(), reason: reason.to_owned() };
+    pub fn set(&self, row: &Capability) -> bool {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        rows.insert(id.to_owned(), row.clone()) != Some(row)
+        rows.insert(row.id.clone(), row.clone()).as_ref() != Some(row)
     }
 
     /// Every capability, by id.
@@ -32,10 +39,11 @@ mod tests {
     #[test]
     fn only_news_is_news() {
         let matrix = Matrix::default();
-        assert!(matrix.set("journal", CapabilityState::Active, ""));
-        assert!(!matrix.set("journal", CapabilityState::Active, ""));
-        assert!(matrix.set("journal", CapabilityState::Missing, "no journal here"));
-        assert!(matrix.set("auth_log", CapabilityState::Active, ""));
+        let set = |id: &str, state, reason: &str| matrix.set(&capability(id, state, reason.into()));
+        assert!(set("journal", CapabilityState::Active, ""));
+        assert!(!set("journal", CapabilityState::Active, ""));
+        assert!(set("journal", CapabilityState::Missing, "no journal here"));
+        assert!(set("auth_log", CapabilityState::Active, ""));
         let all: Vec<String> = matrix.all().into_iter().map(|it| it.id).collect();
         assert_eq!(all, ["auth_log", "journal"]);
     }

@@ -21,6 +21,7 @@ use model::wire::HostFacts;
 
 use crate::enrol::{self, EnrolError};
 use crate::identity::{self, Identity, IdentityError};
+use crate::immutable;
 use crate::link::connect;
 use crate::respond::block;
 use crate::state::StateError;
@@ -52,6 +53,8 @@ pub enum InstallError {
         "the vault holds {0} isolated files: restore or delete them first, or discard them with it"
     )]
     Isolated(usize),
+    #[error(transparent)]
+    Flag(#[from] immutable::FlagError),
     #[error("the permission to stop")]
     Permit(#[from] StateError),
     #[error("`systemctl {what}` failed: {said}")]
@@ -123,6 +126,7 @@ pub async fn install(
     }
     permit(places, token)?;
     stop(places, by)?;
+    release(places)?;
     place_program(Path::new("/proc/self/exe"), &places.program)?;
     identity::make_dir(&places.home)?;
     identity::make_dir(&places.state)?;
@@ -153,6 +157,7 @@ pub fn uninstall(
     let by = Manager::here();
     permit(places, token)?;
     stop(places, by)?;
+    release(places)?;
     // A host whose kernel has no packet filter has no table either.
     if let Err(error) = block::clear() {
         tracing::warn!(%error, "blocked addresses");
@@ -227,6 +232,14 @@ fn stop(places: &Places, by: Manager) -> Result<(), InstallError> {
         systemctl(&["stop", UNIT_NAME])?;
     }
     supervise::stop(&places.home)
+}
+
+/// Takes the immutable flag away that a policy may have put on the agent's files.
+fn release(places: &Places) -> Result<(), InstallError> {
+    for path in [&places.program, &places.unit] {
+        immutable::unlock(path)?;
+    }
+    Ok(())
 }
 
 fn unit(places: &Places) -> String {

@@ -9,6 +9,7 @@ pub mod facts;
 pub mod history;
 pub mod host_root;
 pub mod identity;
+pub mod immutable;
 pub mod inspect;
 pub mod install;
 pub mod link;

@@ -5,6 +5,10 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use model::because::{Because, cause};
+
+use crate::respond::step::Explain;
+
 /// Why a state file could not be written. The old one is still there.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {}", path.display())]
@@ -12,6 +16,13 @@ pub struct StateError {
     path: PathBuf,
     #[source]
     source: std::io::Error,
+}
+
+impl Explain for StateError {
+    fn because(&self) -> Because {
+        let path = self.path.display().to_string();
+        Because::of(self, "state.unwritten", [("path", path), ("cause", cause(self))])
+    }
 }
 
 /// The file's bytes; `None` if it is missing, unreadable or larger than `max` bytes.

@@ -56,6 +56,8 @@ model::words! {
         Removed = "removed",
         Renamed = "renamed",
         Mode = "mode",
+        /// It could not be changed, and now it can.
+        Unlocked = "unlocked",
     }
 }
 
@@ -67,6 +69,7 @@ impl Tampering {
             Self::Removed => ("removed", "删除了"),
             Self::Renamed => ("renamed", "重命名了"),
             Self::Mode => ("changed mode, owner or attributes of", "修改了权限、属主或属性："),
+            Self::Unlocked => ("took the immutable flag away from", "去除了不可修改标志："),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The words Garrison uses and the messages it sends. No IO, no clock, no async.
 
 pub mod asset;
+pub mod because;
 pub mod convert;
 pub mod enrol;
 pub mod event;

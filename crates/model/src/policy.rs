@@ -269,6 +269,9 @@ pub struct ResponsePolicy {
     pub dead_man_s: u32,
     /// Ask before programs start, and refuse known bad content.
     pub refuse_programs: bool,
+    /// Keep the installed agent's program and unit immutable, so that not even root changes them
+    /// without taking the flag away first.
+    pub lock_agent: bool,
 }
 
 impl Default for ResponsePolicy {
@@ -283,6 +286,7 @@ impl Default for ResponsePolicy {
             per_hour_max: 60,
             dead_man_s: 60,
             refuse_programs: false,
+            lock_agent: false,
         }
     }
 }

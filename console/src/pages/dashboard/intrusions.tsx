@@ -10,14 +10,17 @@ import { usePrefs } from "../../prefs";
 import { palette } from "../../theme";
 
 const Ring = lazy(() => import("../../parts/chart").then((it) => ({ default: it.Ring })));
-const SHOWN_MAX = 6;
+const SHOWN_MAX = 5;
+const TECHNIQUES_MAX = 3;
 
 interface Props {
   intrusions: Dashboard["intrusions"];
+  techniques: Dashboard["techniques"];
+  held: Pick<Dashboard, "blocked" | "isolated">;
   days: "7" | "30";
 }
 
-export function Intrusions({ intrusions, days }: Props) {
+export function Intrusions({ intrusions, techniques, held, days }: Props) {
   const { t } = useTranslation();
   const { language, scheme } = usePrefs();
   const words = useWords();
@@ -69,6 +72,68 @@ export function Intrusions({ intrusions, days }: Props) {
           </ul>
         </div>
       )}
+      <div className="held">
+        <Techniques techniques={techniques} span={span} />
+        <Held held={held} />
+      </div>
     </Panel>
+  );
+}
+
+interface TechniquesProps {
+  techniques: Dashboard["techniques"];
+  span: "7d" | "30d";
+}
+
+/** What attackers do most, by MITRE ATT&CK. */
+function Techniques({ techniques, span }: TechniquesProps) {
+  const { t } = useTranslation();
+  const { language } = usePrefs();
+  if (techniques.length === 0) return null;
+  return (
+    <ul className="techniques" aria-label={t("dashboard.techniques")}>
+      {techniques.slice(0, TECHNIQUES_MAX).map((it) => (
+        <li key={it.technique}>
+          <Link
+            to="/events"
+            search={{ kind: "alarm", technique: it.technique, span }}
+            className="mono"
+          >
+            {it.technique}
+          </Link>{" "}
+          <b>{formatNumber(it.count, language)}</b>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** What is held off and put away right now. */
+function Held({ held }: Pick<Props, "held">) {
+  const { t } = useTranslation();
+  const { language } = usePrefs();
+  return (
+    <ul className="held-now">
+      <li>
+        <Link to="/response/$section" params={{ section: "blocked" }} search={{ state: "active" }}>
+          {t("dashboard.blocked", {
+            count: held.blocked,
+            shown: formatNumber(held.blocked, language),
+          })}
+        </Link>
+      </li>
+      <li>
+        <Link
+          to="/response/$section"
+          params={{ section: "isolated" }}
+          search={{ state: "isolated" }}
+        >
+          {t("dashboard.isolated", {
+            count: held.isolated,
+            shown: formatNumber(held.isolated, language),
+          })}
+        </Link>
+      </li>
+    </ul>
   );
 }

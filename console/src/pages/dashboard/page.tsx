@@ -61,7 +61,12 @@ export function DashboardPage() {
             <Trend title={t("dashboard.trend")} days={it.trend} className="board-trend" legend />
             <ProtectionPanel protection={it.protection} />
             <Trend title={t("dashboard.handled")} days={it.handled} className="board-handled" />
-            <Intrusions intrusions={it.intrusions} days={days} />
+            <Intrusions
+              intrusions={it.intrusions}
+              techniques={it.techniques}
+              held={it}
+              days={days}
+            />
             <TopHosts hosts={it.top_hosts} />
             <Latest />
           </div>

@@ -6,13 +6,13 @@ import { useTranslation } from "react-i18next";
 import { act, read } from "../../api";
 import type { HostDetail } from "../../contract";
 import { formatBytes } from "../../format";
+import { useProtectionReasons } from "../../parts/because";
 import { Facts } from "../../parts/facts";
 import { HostState } from "../../parts/host-state";
 import { Mono } from "../../parts/mono";
 import { useTitle } from "../../parts/page-head";
 import { useMay } from "../../parts/permission";
 import { useProblemText } from "../../parts/problem";
-import { useText } from "../../parts/text";
 import { When } from "../../parts/when";
 import { usePrefs } from "../../prefs";
 import { ScanProgress, useScan } from "./scan";
@@ -91,16 +91,16 @@ export function HostHead({ host }: { host: HostDetail }) {
 
 /** Why the host is not fully protected, and that what is shown is old when its agent is away. */
 function Reasons({ host }: { host: HostDetail }) {
-  const say = useText();
-  if (host.protection_reasons.length === 0) return null;
+  const reasons = useProtectionReasons()(host);
+  if (reasons.length === 0) return null;
   return (
     <Alert
       showIcon
       type={host.protection === "unprotected" ? "error" : "warning"}
       title={
         <ul className="reasons">
-          {host.protection_reasons.map((it) => (
-            <li key={it.en}>{say(it)}</li>
+          {reasons.map((it) => (
+            <li key={it}>{it}</li>
           ))}
         </ul>
       }

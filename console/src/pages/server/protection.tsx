@@ -3,6 +3,7 @@ import { Segmented } from "antd";
 import { useTranslation } from "react-i18next";
 import type { Capability, FeatureCost, HostDetail } from "../../contract";
 import { formatNumber } from "../../format";
+import { useBecause } from "../../parts/because";
 import { BlockedTable } from "../../parts/response/blocked-table";
 import { IsolatedTable } from "../../parts/response/isolated-table";
 import { type Column, Table } from "../../parts/table";
@@ -52,6 +53,7 @@ function Matrix({ host }: { host: HostDetail }) {
   const { t } = useTranslation();
   const { language } = usePrefs();
   const words = useWords();
+  const because = useBecause();
   const columns: Column<Row>[] = [
     {
       id: "name",
@@ -77,8 +79,8 @@ function Matrix({ host }: { host: HostDetail }) {
       id: "reason",
       title: t("capability.reason"),
       render: ({ capability }) => (
-        <span className="cut" title={capability?.reason}>
-          {capability?.reason || "—"}
+        <span className="cut" title={capability && because(capability)}>
+          {(capability && because(capability)) || "—"}
         </span>
       ),
     },

@@ -1,6 +1,7 @@
 // What agents were asked to do about an alarm, or did by themselves, step by step.
 import { useTranslation } from "react-i18next";
 import type { AgentResponse } from "../../contract";
+import { useBecause } from "../because";
 import { useText } from "../text";
 import { When } from "../when";
 import { CancelResponse } from "./cancel";
@@ -8,6 +9,7 @@ import { CancelResponse } from "./cancel";
 export function ResponseList({ responses }: { responses: AgentResponse[] }) {
   const { t } = useTranslation();
   const say = useText();
+  const because = useBecause();
   return (
     <ol className="responses">
       {responses.map((it) => (
@@ -23,12 +25,14 @@ export function ResponseList({ responses }: { responses: AgentResponse[] }) {
             <CancelResponse id={it.id} state={it.state} />
           </div>
           {it.subject && <span className="mono">{it.subject}</span>}
-          {it.reason && <span className="muted">{it.reason}</span>}
+          {it.reason && !it.steps.some((step) => step.reason === it.reason) && (
+            <span className="muted">{it.reason}</span>
+          )}
           <ul>
             {it.steps.map((step) => (
               <li key={step.sentence.en} data-done={step.done}>
                 {say(step.sentence)}
-                {step.reason && <span className="muted"> · {step.reason}</span>}
+                {step.reason && <span className="muted"> · {because(step)}</span>}
               </li>
             ))}
           </ul>

@@ -42,9 +42,11 @@ interface Done {
 /** Who did it and why: a person, or the agent by itself; a door to the alarm. */
 export function Why({ it }: { it: Done }) {
   const { t } = useTranslation();
+  // What only repeats who it was says nothing.
+  const reason = ["task", "automatic"].includes(it.reason) ? "" : it.reason;
   const who = it.automatic || !it.by ? t("respond.by_itself") : it.by;
   return (
-    <span className="cut" title={it.reason || undefined}>
+    <span className="cut" title={reason || undefined}>
       {it.finding ? (
         <Link to="/events/$finding" params={{ finding: it.finding }}>
           {who}
@@ -52,7 +54,7 @@ export function Why({ it }: { it: Done }) {
       ) : (
         who
       )}
-      {it.reason && <span className="muted"> · {it.reason}</span>}
+      {reason && <span className="muted"> · {reason}</span>}
     </span>
   );
 }

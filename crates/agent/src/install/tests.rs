@@ -33,6 +33,25 @@ fn the_program_is_replaced_in_one_step_and_left_alone_when_it_is_the_same() {
 }
 
 #[test]
+fn a_locked_program_is_let_go_and_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let places = Places::under(dir.path());
+    let from = dir.path().join("new");
+    fs::write(&from, "new").unwrap();
+    fs::create_dir_all(places.program.parent().unwrap()).unwrap();
+    fs::write(&places.program, "old").unwrap();
+    if let Err(error) = immutable::lock(&places.program) {
+        return println!("skipped: immutable files: {error}");
+    }
+    let refused = place_program(&from, &places.program);
+    release(&places).unwrap();
+    assert!(refused.is_err(), "nobody replaces it while it is locked");
+    place_program(&from, &places.program).unwrap();
+    assert_eq!(fs::read(&places.program).unwrap(), b"new");
+    assert!(release(&places).is_ok(), "neither flag nor unit");
+}
+
+#[test]
 fn an_identity_is_kept_only_for_its_own_server_and_while_it_lasts() {
     let now = Timestamp::from_secs(1000);
     let credentials = |not_after| Credentials {

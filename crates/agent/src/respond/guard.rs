@@ -178,7 +178,7 @@ fn mark(guard: &ExecGuard, scope: &Scope, stop: &AtomicBool, say: &impl Fn(&str)
     };
     for path in paths {
         if let Err(error) = guard.mark(path) {
-            failed.push(super::step::whole(&error));
+            failed.push(model::because::whole(&error));
         }
     }
     let (Scope::All, Ok(mut mounts)) = (scope, Mounts::open()) else { return told(&failed) };
@@ -197,7 +197,7 @@ fn mark(guard: &ExecGuard, scope: &Scope, stop: &AtomicBool, say: &impl Fn(&str)
             if mount.is_foreign() {
                 failed.push(format!("{} is of kind {}", mount.point.display(), mount.kind));
             } else if let Err(error) = guard.mark(&mount.point) {
-                failed.push(super::step::whole(&error));
+                failed.push(model::because::whole(&error));
             }
         }
         if failed.len() != known {

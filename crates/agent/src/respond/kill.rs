@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use model::because;
+use model::because::Because;
 use model::wire::ProcessTarget;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::step::Step;
+use super::step::{Explain, Step};
 use crate::collect::process::parse::{self, Stat};
 use crate::host_root::HostRoot;
 
@@ -34,7 +36,7 @@ pub enum KillError {
     #[error("another process has the number by now")]
     Replaced,
     #[error("process {0} is never ended: {1}")]
-    Protected(u32, &'static str),
+    Protected(u32, Spared),
     #[error("the kernel refused: {0}")]
     Refused(std::io::ErrorKind),
     #[error("{0} of the processes did not end in time")]
@@ -50,6 +52,42 @@ impl From<Errno> for KillError {
         } else {
             Self::Refused(std::io::Error::from(errno).kind())
         }
+    }
+}
+
+impl Explain for KillError {
+    fn because(&self) -> Because {
+        let of = |id: &str, name: &'static str, value: &dyn ToString| {
+            Because::of(self, id, [(name, value.to_string())])
+        };
+        match self {
+            Self::Gone => because!("kill.gone", "the process has ended already"),
+            Self::Replaced => because!("kill.replaced", "another process has the number by now"),
+            Self::Protected(pid, Spared::Needed) => of("kill.needed", "pid", pid),
+            Self::Protected(pid, Spared::Ancestor) => of("kill.ancestor", "pid", pid),
+            Self::Protected(pid, Spared::Own) => of("kill.own", "pid", pid),
+            Self::Refused(kind) => of("kill.refused", "cause", kind),
+            Self::Remain(count) => of("kill.remain", "count", count),
+            Self::Outrun(count) => of("kill.outrun", "count", count),
+        }
+    }
+}
+
+/// Why a process is never ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spared {
+    Needed,
+    Ancestor,
+    Own,
+}
+
+impl std::fmt::Display for Spared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Needed => "the host needs it",
+            Self::Ancestor => "this agent runs below it",
+            Self::Own => "it is a part of Garrison",
+        })
     }
 }
 
@@ -185,18 +223,18 @@ impl<'r> Killer<'r> {
         }
     }
 
-    fn protection(&self, pid: u32, stat: &Stat) -> Option<&'static str> {
+    fn protection(&self, pid: u32, stat: &Stat) -> Option<Spared> {
         if pid <= 2 || stat.kernel_thread {
-            return Some("the host needs it");
+            return Some(Spared::Needed);
         }
         if self.is_ancestor(pid, std::process::id()) {
-            return Some("this agent runs below it");
+            return Some(Spared::Ancestor);
         }
         // The server, a supervisor, a guard: whatever runs the agent's own program.
         let file = |it: String| self.root.metadata(it).ok().map(|it| (it.device, it.inode));
         let own = file("/proc/self/exe".to_owned());
         if own.is_some() && file(format!("/proc/{pid}/exe")) == own {
-            return Some("it is a part of Garrison");
+            return Some(Spared::Own);
         }
         None
     }

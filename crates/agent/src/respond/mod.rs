@@ -26,12 +26,14 @@ use std::time::Duration;
 
 use data_encoding::{BASE64, HEXLOWER};
 use engine::place::Cidr;
+use model::because;
+use model::because::whole;
 use model::policy::Policy;
 use model::time::Timestamp;
 use model::wire::record::Record as Body;
 use model::wire::{
     BlockTask, BlockedAddress, BlockedState, FileTarget, IsolateTask, Record, ResponseReport,
-    ResponseState, ResponseStep, Task, task,
+    ResponseState, Task, task,
 };
 use prost::Message as _;
 
@@ -44,7 +46,7 @@ use block::protected::{self, Protected};
 use block::{Blocker, Wanted, named};
 use journal::{Begun, Journal};
 use kill::{KillError, Killer};
-use step::{Step, whole};
+use step::Step;
 use vault::kept::{Kept, Why};
 use vault::{Vault, VaultError};
 
@@ -218,7 +220,7 @@ impl Responder {
         for (index, (it, _)) in asked.iter().enumerate() {
             let step = block_step(it);
             if let Some(why) = self.protected.refusal(&it.block) {
-                steps.push((index, step.refused(why.en)));
+                steps.push((index, step.refused(why)));
             } else {
                 wanted.push(it.clone());
                 steps.push((index, step));
@@ -344,7 +346,7 @@ impl Responder {
     fn refuse(&self, target: &FileTarget, finding: &str) -> Step {
         let step = refuse_step(target);
         let Some(digest) = digest(&target.sha256) else {
-            return step.refused("the task names no SHA-256");
+            return step.refused(because!("step.no_digest", "the task names no SHA-256"));
         };
         match self.verdicts.set(digest, Verdict::Malicious, finding) {
             Ok(()) => step.done(),
@@ -363,7 +365,7 @@ impl Responder {
                 steps.push(step.done());
                 steps.extend(restored.shortcomings.into_iter().map(|it| {
                     Step::planned("Give it back all that belonged to it", "恢复其全部属性")
-                        .refused(it)
+                        .refused(because!("restore.short", "{what}", what = it))
                 }));
                 steps.extend(self.allow_again(&restored.kept));
                 records.push(self.isolated(&restored.kept, now));
@@ -446,7 +448,9 @@ impl Responder {
                 let each = |(text, block): &(&String, Option<Cidr>)| match block {
                     None => no_address(text),
                     Some(block) if gone.contains(&named(block)) => step(text).done(),
-                    Some(_) => step(text).refused("it is not blocked"),
+                    Some(_) => {
+                        step(text).refused(because!("block.not_blocked", "it is not blocked"))
+                    }
                 };
                 parsed.iter().map(each).collect()
             }
@@ -530,7 +534,7 @@ fn block_step(it: &Wanted) -> Step {
 
 fn no_address(text: &str) -> Step {
     let step = Step::planned(format!("Block {text}"), format!("封禁 {text}"));
-    step.refused("it is no address and no block of addresses")
+    step.refused(because!("block.no_address", "it is no address and no block of addresses"))
 }
 
 fn file_step(path: &str) -> Step {
@@ -550,7 +554,10 @@ fn links_step(left: u64) -> Step {
         format!("Remove {left} other names of the same file"),
         format!("删除同一文件的另外 {left} 个名称"),
     );
-    step.refused("they were not found where programs usually lie")
+    step.refused(because!(
+        "vault.links_not_found",
+        "they were not found where programs usually lie"
+    ))
 }
 
 /// One report for each task, and one for each block the agent made by itself.
@@ -603,12 +610,11 @@ fn dead_man_report(it: &BlockedAddress, now: Timestamp) -> Record {
 
 /// What a crash left: the vault says by itself what became of files.
 fn interrupted(begun: Begun, now: Timestamp) -> Record {
-    let reason = "the agent ended while it did this; see the isolated files".to_owned();
-    let step = |it: model::finding::Text| ResponseStep {
-        sentence: Some(it.into()),
-        done: false,
-        reason: reason.clone(),
+    let why = || {
+        because!("step.interrupted", "the agent ended while it did this; see the isolated files")
     };
+    let step =
+        |it: model::finding::Text| Step { sentence: it, outcome: None }.refused(why()).to_wire();
     record(Body::ResponseReport(ResponseReport {
         task: begun.task,
         finding: begun.finding,

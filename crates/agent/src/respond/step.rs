@@ -1,14 +1,20 @@
 //! The steps of a response, each a sentence in both languages, done or not and why.
 
+use model::because::Because;
 use model::finding::Text;
 use model::wire::{ResponseState, ResponseStep};
+
+/// A failure that people read in their own language.
+pub trait Explain {
+    fn because(&self) -> Because;
+}
 
 /// One step, as planned or as it went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     pub sentence: Text,
     /// `None`: not tried, only planned.
-    pub outcome: Option<Result<(), String>>,
+    pub outcome: Option<Result<(), Because>>,
 }
 
 impl Step {
@@ -22,16 +28,14 @@ impl Step {
         self
     }
 
-    /// `error` with everything that led to it.
     #[must_use]
-    pub fn failed(mut self, error: &dyn std::error::Error) -> Self {
-        self.outcome = Some(Err(whole(error)));
-        self
+    pub fn failed(self, error: &impl Explain) -> Self {
+        self.refused(error.because())
     }
 
     #[must_use]
-    pub fn refused(mut self, why: impl Into<String>) -> Self {
-        self.outcome = Some(Err(why.into()));
+    pub fn refused(mut self, why: Because) -> Self {
+        self.outcome = Some(Err(why));
         self
     }
 
@@ -40,11 +44,16 @@ impl Step {
     }
 
     pub fn to_wire(&self) -> ResponseStep {
-        let reason = match &self.outcome {
-            Some(Err(reason)) => reason.clone(),
-            _ => String::new(),
+        let why = match &self.outcome {
+            Some(Err(why)) => why.clone(),
+            _ => Because::default(),
         };
-        ResponseStep { sentence: Some(self.sentence.clone().into()), done: self.is_done(), reason }
+        ResponseStep {
+            sentence: Some(self.sentence.clone().into()),
+            done: self.is_done(),
+            reason: why.text,
+            why: why.reason.map(Into::into),
+        }
     }
 }
 
@@ -62,18 +71,6 @@ pub fn state(steps: &[Step]) -> ResponseState {
     }
 }
 
-/// An error and its causes in one line.
-pub fn whole(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(it) = cause {
-        text.push_str(": ");
-        text.push_str(&it.to_string());
-        cause = it.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,7 +79,7 @@ mod tests {
     fn the_whole_is_what_its_steps_are() {
         let planned = Step::planned("a", "b");
         let done = planned.clone().done();
-        let failed = planned.clone().refused("no");
+        let failed = planned.clone().refused("no".into());
         for (steps, want) in [
             (vec![], ResponseState::Failed),
             (vec![planned.clone()], ResponseState::Planned),

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use engine::asset_risk::{self, AssetRisks, Look};
+use model::because;
 use model::convert::finding_to_wire;
 use model::finding::Finding;
 use model::policy::Policy;
@@ -139,7 +140,10 @@ impl AssetWorker {
             None => self.reporter.one(
                 "port_changes",
                 CapabilityState::Degraded,
-                "the kernel does not list sockets, so new listeners are seen once a minute only",
+                because!(
+                    "port_changes.no_list",
+                    "the kernel does not list sockets, so new listeners are seen once a minute only"
+                ),
             ),
         }
         loop {
@@ -201,8 +205,12 @@ impl AssetWorker {
             Some(Ok(true)) => self.schedule.changed("port", now),
             Some(Ok(false)) => {}
             Some(Err(error)) => {
-                let reason = format!("new listeners are seen once a minute only: {error}");
-                self.reporter.one("port_changes", CapabilityState::Degraded, &reason);
+                let why = because!(
+                    "port_changes.failed",
+                    "new listeners are seen once a minute only: {cause}",
+                    cause = error
+                );
+                self.reporter.one("port_changes", CapabilityState::Degraded, why);
                 self.listeners = None;
             }
             None => {}

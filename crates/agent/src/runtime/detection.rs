@@ -9,6 +9,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use engine::content::Catalogue;
+use model::because;
+use model::because::{Because, whole};
 use model::convert::finding_to_wire;
 use model::policy::DetectPolicy;
 use model::time::Timestamp;
@@ -110,9 +112,9 @@ impl State {
                 Err(panic) => format!("it panicked: {}", panic_text(&*panic)),
             };
             tracing::error!(reason, "detection failed and is started again");
-            let told = format!("detection failed: {reason}");
-            self.worker.reporter.one(SENSOR, CapabilityState::Missing, &told);
-            self.worker.reporter.one(RULES, CapabilityState::Missing, &told);
+            let told = because!("detection.failed", "detection failed: {cause}", cause = reason);
+            self.worker.reporter.one(SENSOR, CapabilityState::Missing, told.clone());
+            self.worker.reporter.one(RULES, CapabilityState::Missing, told);
             if (self.worker.clock)().since(began) > PAUSE_MAX {
                 pause = PAUSE_MIN;
             }
@@ -253,18 +255,28 @@ impl State {
         } else {
             CapabilityState::Degraded
         };
-        let reason = if missing.is_empty() {
-            String::new()
+        let why = if missing.is_empty() {
+            Because::default()
         } else {
-            format!("events come by {}; missing: {}", health.tier, missing.join(", "))
+            because!(
+                "sensor.missing",
+                "events come by {tier}; missing: {parts}",
+                tier = health.tier,
+                parts = missing.join(", ")
+            )
         };
-        self.worker.reporter.one(SENSOR, state, &reason);
+        self.worker.reporter.one(SENSOR, state, why);
         let refused: Vec<String> = core.refusals().iter().map(ToString::to_string).collect();
         match refused.first() {
             None => self.worker.reporter.one(RULES, CapabilityState::Active, ""),
             Some(first) => {
-                let reason = format!("{} of your rules do not work, first {first}", refused.len());
-                self.worker.reporter.one(RULES, CapabilityState::Degraded, &reason);
+                let why = because!(
+                    "rules.refused",
+                    "{count} of your rules do not work, first {first}",
+                    count = refused.len(),
+                    first = first
+                );
+                self.worker.reporter.one(RULES, CapabilityState::Degraded, why);
             }
         }
     }
@@ -327,18 +339,6 @@ fn keep(core: &mut Core) {
     if let Err(error) = core.keep() {
         tracing::warn!(%error, "what detection learned could not be kept");
     }
-}
-
-/// An error with its causes, as one sentence.
-fn whole(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

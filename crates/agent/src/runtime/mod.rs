@@ -24,6 +24,7 @@ use engine::content::{Catalogue, ContentError};
 use engine::login::lines::Format;
 use engine::place::Places;
 use model::asset::TableSpec;
+use model::because::Because;
 use model::policy::{CollectPolicy, Policy};
 use model::time::Timestamp;
 use model::wire::{self, CapabilityState, Hello, Task, TaskUpdate, task};
@@ -283,7 +284,11 @@ fn start_logins(
         None => Places::without_database(),
     };
     match places.shortcoming() {
-        Some(text) => reporter.one("places", CapabilityState::Degraded, &text.en),
+        Some(text) => {
+            let none: [(&'static str, &str); 0] = [];
+            let why = Because::new("places.networks_only", text.en, none);
+            reporter.one("places", CapabilityState::Degraded, why);
+        }
         None => reporter.one("places", CapabilityState::Active, ""),
     }
     let watched = logs::WatchConfig {

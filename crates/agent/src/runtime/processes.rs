@@ -6,6 +6,8 @@ use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use model::because;
+use model::because::whole;
 use model::wire::CapabilityState;
 use sensor::processes::ProcessEvents;
 
@@ -27,12 +29,12 @@ pub(super) fn start(
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("processes".to_owned()).spawn(move || {
         if let Err(error) = listen(&assets, &reporter, &stop) {
-            let cause = std::error::Error::source(&error).map(|it| format!(": {it}"));
-            let reason = format!(
-                "{error}{}, so processes are read once a minute only",
-                cause.unwrap_or_default()
+            let why = because!(
+                "process_events.failed",
+                "{cause}, so processes are read once a minute only",
+                cause = whole(&error)
             );
-            reporter.one(CAPABILITY, CapabilityState::Degraded, &reason);
+            reporter.one(CAPABILITY, CapabilityState::Degraded, why);
         }
     })
 }

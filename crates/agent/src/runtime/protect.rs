@@ -11,9 +11,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use engine::self_protection::{Change, Guarded, SelfProtection, Tampering};
+use model::because;
+use model::because::{Because, whole};
 use model::convert::finding_to_wire;
 use model::event::{Event, FileChange, What};
 use model::finding::Finding;
+use model::policy::ResponsePolicy;
 use model::time::Timestamp;
 use model::wire::record::Record as Body;
 use model::wire::{CapabilityState, Record};
@@ -23,13 +26,14 @@ use sensor::fanotify::file_watch::FileWatch;
 use super::reporter::Reporter;
 use crate::collect::users::Users;
 use crate::host_root::HostRoot;
+use crate::immutable::{self, Locks};
 use crate::install::Places;
 use crate::respond::guard::{News, supervise};
-use crate::respond::step::whole;
 use crate::spool::{Lane, Spool};
 use crate::verdict::Verdicts;
 
 const WATCH_CAPABILITY: &str = "self_protection";
+const LOCK_CAPABILITY: &str = "agent_lock";
 const GUARD_CAPABILITY: &str = "exec_guard";
 const LOOK: Duration = Duration::from_secs(1);
 /// The same of the same file is told once in this span.
@@ -47,17 +51,32 @@ pub(super) struct Protector {
     clock: fn() -> Timestamp,
 }
 
+/// What the policy wants of these threads.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// Programs are asked about.
+    refuse: AtomicBool,
+    /// The agent's files are immutable.
+    lock: AtomicBool,
+}
+
+impl Wanted {
+    pub(super) fn set(&self, policy: &ResponsePolicy) {
+        self.refuse.store(policy.refuse_programs, Ordering::Relaxed);
+        self.lock.store(policy.lock_agent, Ordering::Relaxed);
+    }
+}
+
 /// The running threads.
 pub(super) struct Protection {
     stop: Arc<AtomicBool>,
-    refuse: Arc<AtomicBool>,
+    wanted: Arc<Wanted>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Protection {
-    /// Whether programs are asked about from now on.
-    pub(super) fn refusing(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.refuse)
+    pub(super) fn wanted(&self) -> Arc<Wanted> {
+        Arc::clone(&self.wanted)
     }
 
     pub(super) fn stop(self) {
@@ -81,28 +100,30 @@ impl Protector {
         self,
         state_dir: &Path,
         verdicts: Verdicts,
-        refuse: bool,
+        policy: &ResponsePolicy,
     ) -> std::io::Result<Protection> {
         let stop = Arc::new(AtomicBool::new(false));
-        let refuse = Arc::new(AtomicBool::new(refuse));
+        let wanted = Arc::new(Wanted::default());
+        wanted.set(policy);
         let targets = own_files(state_dir);
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new().name(name.to_owned()).spawn(run)
         };
         let (it, stopped) = (self.clone(), Arc::clone(&stop));
         let watch = spawn("own files", Box::new(move || it.watch(&targets, &stopped)))?;
-        let (stopped, wanted) = (Arc::clone(&stop), Arc::clone(&refuse));
-        let guard = spawn("guard", Box::new(move || self.guard(&verdicts, &wanted, &stopped)))?;
-        Ok(Protection { stop, refuse, threads: vec![watch, guard] })
+        let (it, stopped, asked) = (self.clone(), Arc::clone(&stop), Arc::clone(&wanted));
+        let lock = spawn("own flags", Box::new(move || it.keep_locked(&asked.lock, &stopped)))?;
+        let (stopped, asked) = (Arc::clone(&stop), Arc::clone(&wanted));
+        let guard =
+            spawn("guard", Box::new(move || self.guard(&verdicts, &asked.refuse, &stopped)))?;
+        Ok(Protection { stop, wanted, threads: vec![watch, lock, guard] })
     }
 
     fn watch(&self, targets: &[PathBuf], stop: &AtomicBool) {
         let mut watch = match FileWatch::open(targets) {
             Ok(watch) => watch,
             Err(error) => {
-                let reason =
-                    format!("changes of the agent's files are not seen: {}", whole(&error));
-                return self.reporter.one(WATCH_CAPABILITY, CapabilityState::Missing, &reason);
+                return self.unwatched(&error);
             }
         };
         self.reporter.one(WATCH_CAPABILITY, CapabilityState::Active, "");
@@ -114,11 +135,65 @@ impl Protector {
                     self.tell(found.collect());
                 }
                 Err(error) => {
-                    let reason = whole(&error);
-                    return self.reporter.one(WATCH_CAPABILITY, CapabilityState::Missing, &reason);
+                    return self.unwatched(&error);
                 }
             }
         }
+    }
+
+    /// Keeps the flag on the installed agent's files while the policy wants it. It stays when the
+    /// agent ends: whoever installs or removes the agent takes it away first.
+    fn keep_locked(&self, wanted: &AtomicBool, stop: &AtomicBool) {
+        let Ok(program) = std::fs::read_link("/proc/self/exe") else { return };
+        let mut locks = Locks::new(immutable::files(&Places::under(Path::new("/")), &program));
+        while !stop.load(Ordering::Relaxed) {
+            let wanted = wanted.load(Ordering::Relaxed);
+            let (gone, failed) = locks.keep(wanted);
+            let now = (self.clock)();
+            self.tell(gone.iter().filter_map(|it| self.unlocked(it, now)).collect());
+            let (state, why) = match failed {
+                Some(error) => {
+                    let cause = whole(&error);
+                    let why = because!("agent_lock.failed", "{cause}", cause = cause);
+                    (CapabilityState::Degraded, why)
+                }
+                None if !wanted => {
+                    let why = because!("agent_lock.off", "the policy does not want it");
+                    (CapabilityState::Off, why)
+                }
+                None if locks.is_empty() => {
+                    let why = because!(
+                        "agent_lock.not_installed",
+                        "the agent runs from a place where it is not installed"
+                    );
+                    (CapabilityState::Degraded, why)
+                }
+                None => (CapabilityState::Active, Because::default()),
+            };
+            self.reporter.one(LOCK_CAPABILITY, state, why);
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn unlocked(&self, path: &Path, now: Timestamp) -> Option<Finding> {
+        let change = Change {
+            path: path.display().to_string(),
+            change: Tampering::Unlocked,
+            process: String::new(),
+            pid: 0,
+            own: false,
+            user: String::new(),
+        };
+        self.rules.changed(&change, now)
+    }
+
+    fn unwatched(&self, error: &dyn std::error::Error) {
+        let why = because!(
+            "self_protection.failed",
+            "changes of the agent's files are not seen: {cause}",
+            cause = whole(error)
+        );
+        self.reporter.one(WATCH_CAPABILITY, CapabilityState::Missing, why);
     }
 
     fn judge(&self, event: &Event) -> Option<Finding> {
@@ -144,8 +219,8 @@ impl Protector {
 
     /// Keeps a guard for as long as the policy wants one.
     fn guard(&self, verdicts: &Verdicts, wanted: &AtomicBool, stop: &AtomicBool) {
-        let off = "the policy does not ask before programs start";
-        self.reporter.one(GUARD_CAPABILITY, CapabilityState::Off, off);
+        let off = || because!("exec_guard.off", "the policy does not ask before programs start");
+        self.reporter.one(GUARD_CAPABILITY, CapabilityState::Off, off());
         while !stop.load(Ordering::Relaxed) {
             if !wanted.load(Ordering::Relaxed) {
                 std::thread::sleep(LOOK);
@@ -166,7 +241,7 @@ impl Protector {
                 };
                 supervise(command, verdicts, |it| self.hear(it), &over);
             });
-            self.reporter.one(GUARD_CAPABILITY, CapabilityState::Off, off);
+            self.reporter.one(GUARD_CAPABILITY, CapabilityState::Off, off());
         }
     }
 
@@ -175,13 +250,22 @@ impl Protector {
         let (what, path, pid) = match news {
             News::Up => return self.reporter.one(GUARD_CAPABILITY, CapabilityState::Active, ""),
             News::Down(why) => {
-                let reason = format!("programs start unexamined: the guard was lost, {why}");
-                return self.reporter.one(GUARD_CAPABILITY, CapabilityState::Missing, &reason);
+                let why = because!(
+                    "exec_guard.lost",
+                    "programs start unexamined: the guard was lost, {cause}",
+                    cause = why
+                );
+                return self.reporter.one(GUARD_CAPABILITY, CapabilityState::Missing, why);
             }
             News::Unguarded { count: 0, .. } => return,
             News::Unguarded { count, reason } => {
-                let reason = format!("{count} mounts are not guarded: {reason}");
-                return self.reporter.one(GUARD_CAPABILITY, CapabilityState::Degraded, &reason);
+                let why = because!(
+                    "exec_guard.unguarded",
+                    "{count} mounts are not guarded: {cause}",
+                    count = count,
+                    cause = reason
+                );
+                return self.reporter.one(GUARD_CAPABILITY, CapabilityState::Degraded, why);
             }
             News::Told(Told::Refused { path, pid }) => (Guarded::Refused, path, pid),
             News::Told(Told::Late { path, pid }) => (Guarded::Late, path, pid),

@@ -1,10 +1,11 @@
 //! Tells the server what this agent can and cannot see, now and at the start of every stream.
 
+use model::because::Because;
 use model::wire::record::Record as Body;
 use model::wire::{Capability, CapabilityChange, CapabilityState, Hello, Record};
 use tokio::sync::watch;
 
-use crate::capability::Matrix;
+use crate::capability::{Matrix, capability};
 use crate::spool::{Lane, Spool};
 
 #[derive(Clone, Debug)]
@@ -32,20 +33,13 @@ impl Reporter {
         self.matrix.all()
     }
 
-    pub(super) fn one(&self, id: &str, state: CapabilityState, reason: &str) {
-        self.tell(&[Capability {
-            id: id.to_owned(),
-            state: state.into(),
-            reason: reason.to_owned(),
-        }]);
+    pub(super) fn one(&self, id: &str, state: CapabilityState, why: impl Into<Because>) {
+        self.tell(&[capability(id, state, why.into())]);
     }
 
     /// Must not be called on an async runtime: it waits while the queue's writer is behind.
     pub(super) fn tell(&self, capabilities: &[Capability]) {
-        let news = capabilities
-            .iter()
-            .filter(|it| self.matrix.set(&it.id, it.state(), &it.reason))
-            .count();
+        let news = capabilities.iter().filter(|it| self.matrix.set(it)).count();
         if news == 0 {
             return;
         }

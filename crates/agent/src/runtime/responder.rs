@@ -5,6 +5,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use model::because;
+use model::because::whole;
 use model::policy::Policy;
 use model::time::Timestamp;
 use model::wire::{CapabilityState, Record, Task};
@@ -12,7 +14,6 @@ use model::wire::{CapabilityState, Record, Task};
 use super::reporter::Reporter;
 use crate::respond::Responder;
 use crate::respond::automatic::Action;
-use crate::respond::step::whole;
 use crate::spool::{Lane, Spool};
 
 /// Answers that wait; one more is lost, and said.
@@ -207,7 +208,11 @@ pub fn start(
 pub(super) fn report(reporter: &Reporter, failed: Option<&crate::respond::RespondError>) {
     match failed {
         None => reporter.one(CAPABILITY, CapabilityState::Active, ""),
-        Some(error) => reporter.one(CAPABILITY, CapabilityState::Missing, &whole(error)),
+        Some(error) => {
+            let why =
+                because!("responses.failed", "nothing can be done: {cause}", cause = whole(error));
+            reporter.one(CAPABILITY, CapabilityState::Missing, why);
+        }
     }
 }
 

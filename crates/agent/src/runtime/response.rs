@@ -2,7 +2,6 @@
 //! agent's own files; started, told and stopped together.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
@@ -11,7 +10,7 @@ use engine::self_protection::SelfProtection;
 use model::policy::Policy;
 use model::wire::Task;
 
-use super::protect::{Protection, Protector};
+use super::protect::{Protection, Protector, Wanted};
 use super::reporter::Reporter;
 use super::responder::{self, ACTIONS_WAITING_MAX, Order, Worker};
 use super::{Config, ORDERS_WAITING_MAX, RuntimeError, join, now};
@@ -36,7 +35,7 @@ pub(super) struct Told {
     pub(super) answers: Answers,
     /// `None` where this agent cannot respond, which its capabilities then say.
     responder: Option<SyncSender<Order>>,
-    refuse: Arc<AtomicBool>,
+    wanted: Arc<Wanted>,
 }
 
 impl Response {
@@ -52,7 +51,7 @@ impl Response {
         let answers = Answers::new(catalogue, policy.response.clone(), act);
         let rules = SelfProtection::new(catalogue).map_err(RuntimeError::Content)?;
         let protection = Protector::new(rules, (spool.clone(), reporter.clone()), now)
-            .start(dir, verdicts.clone(), policy.response.refuse_programs)
+            .start(dir, verdicts.clone(), &policy.response)
             .map_err(RuntimeError::Thread)?;
         let root = HostRoot::live().map_err(RuntimeError::Root)?;
         let servers = identity::load(dir).map(|it| it.servers).unwrap_or_default();
@@ -67,8 +66,8 @@ impl Response {
             Err(_) => None,
         };
         let (responder, thread) = started.unzip();
-        let refuse = protection.refusing();
-        Ok(Self { told: Told { answers, responder, refuse }, responder: thread, protection })
+        let wanted = protection.wanted();
+        Ok(Self { told: Told { answers, responder, wanted }, responder: thread, protection })
     }
 
     pub(super) fn told(&self) -> Told {
@@ -99,7 +98,7 @@ impl Told {
 
     pub(super) fn set_policy(&self, policy: &Policy) {
         self.answers.set_policy(policy.response.clone());
-        self.refuse.store(policy.response.refuse_programs, Ordering::Relaxed);
+        self.wanted.set(&policy.response);
         if let Some(responder) = &self.responder
             && responder.try_send(Order::Policy(Box::new(policy.clone()))).is_err()
         {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use engine::login::{Attempt, lines};
+use model::because;
+use model::because::Because;
 use model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +55,7 @@ struct Folder {
     position: Option<Position>,
     /// Files to read to their end first, oldest first.
     backlog: Vec<Reader>,
-    fault: Option<String>,
+    fault: Option<Because>,
 }
 
 /// What one poll brought besides attempts.
@@ -65,7 +67,7 @@ pub struct Polled {
     /// A journal is there and can be read.
     pub live: bool,
     /// Why one cannot, or not wholly.
-    pub fault: Option<String>,
+    pub fault: Option<Because>,
 }
 
 impl Journals {
@@ -107,7 +109,7 @@ impl Journals {
                 Ok(it) => it,
                 Err(error) if error.is_absent() => continue,
                 Err(error) => {
-                    polled.fault = Some(error.line());
+                    polled.fault = Some(super::unreadable(&error));
                     continue;
                 }
             };
@@ -144,7 +146,11 @@ impl Folder {
         }
         for mut reader in std::mem::take(&mut self.backlog) {
             if let Err(error) = self.drain(&mut reader, take, polled) {
-                self.fault = Some(format!("an archived journal: {}", with_cause(&error)));
+                self.fault = Some(because!(
+                    "journal.archived",
+                    "an archived journal: {cause}",
+                    cause = with_cause(&error)
+                ));
             }
         }
         let Some(mut reader) = self.current.take() else { return };
@@ -167,7 +173,7 @@ impl Folder {
             }
             Err(error) => {
                 // Kept until journald puts the file aside and begins a new one.
-                self.fault = Some(with_cause(&error));
+                self.fault = Some(broken(&error));
                 if root.metadata(&name).is_ok_and(|it| (it.device, it.inode) != self.identity) {
                     self.open(root, path);
                 } else {
@@ -184,7 +190,7 @@ impl Folder {
             Ok(it) => it,
             Err(error) if error.is_absent() => return,
             Err(error) => {
-                self.fault = Some(error.line());
+                self.fault = Some(super::unreadable(&error));
                 return;
             }
         };
@@ -212,7 +218,7 @@ impl Folder {
                 self.current = Some(reader);
                 self.fault = None;
             }
-            Err(error) => self.fault = Some(with_cause(&error)),
+            Err(error) => self.fault = Some(broken(&error)),
         }
     }
 
@@ -284,6 +290,10 @@ fn is_believed(identifier: &str, uid: Option<u32>) -> bool {
     const SYSTEM_UID_MAX: u32 = 999;
     let database = matches!(identifier, "mysqld" | "mariadbd" | "postgres");
     uid.is_none_or(|it| it == 0 || (database && it <= SYSTEM_UID_MAX))
+}
+
+fn broken(error: &JournalError) -> Because {
+    because!("journal.broken", "{cause}", cause = with_cause(error))
 }
 
 fn with_cause(error: &JournalError) -> String {

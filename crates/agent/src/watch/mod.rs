@@ -14,12 +14,15 @@ use std::time::Duration;
 use engine::login::header::Clock;
 use engine::login::lines::{self, Format};
 use engine::login::{Attempt, Outcome};
+use model::because;
+use model::because::Because;
 use model::time::Timestamp;
 use model::wire::{Capability, CapabilityState};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::Sender;
 
-use crate::host_root::HostRoot;
+use crate::capability::capability;
+use crate::host_root::{HostRoot, ReadError};
 use crate::watch::journal::Journals;
 use crate::watch::repeats::Repeats;
 use crate::watch::utmp::Book;
@@ -119,7 +122,7 @@ struct Log {
     lines: lines::Reader,
     /// Only because it was asked for while running.
     asked: bool,
-    fault: Option<String>,
+    fault: Option<Because>,
 }
 
 /// How far everything was read.
@@ -379,7 +382,7 @@ impl Watcher {
                         events.push(WatchEvent::Skipped { source, count: polled.skipped });
                     }
                 }
-                Err(error) => log.fault = Some(error.line()),
+                Err(error) => log.fault = Some(unreadable(&error)),
             }
         }
         (attempts, more)
@@ -407,11 +410,15 @@ impl Watcher {
                         let remote = records.into_iter().filter(|it| it.origin.address().is_some());
                         attempts.extend(remote.filter(|it| it.outcome != Outcome::Disabled));
                     }
-                    capabilities.push(capability(id, CapabilityState::Active, String::new()));
+                    capabilities.push(capability(id, CapabilityState::Active, Because::default()));
                 }
                 Err(error) if error.is_absent() => (),
                 Err(error) => {
-                    capabilities.push(capability(id, CapabilityState::Degraded, error.line()));
+                    capabilities.push(capability(
+                        id,
+                        CapabilityState::Degraded,
+                        unreadable(&error),
+                    ));
                 }
             }
         }
@@ -424,7 +431,10 @@ impl Watcher {
             found
                 .insert("journal", capability("journal", CapabilityState::Degraded, fault.clone()));
         } else if polled.live {
-            found.insert("journal", capability("journal", CapabilityState::Active, String::new()));
+            found.insert(
+                "journal",
+                capability("journal", CapabilityState::Active, Because::default()),
+            );
         }
         for log in &self.logs {
             let id = match log.format {
@@ -434,7 +444,7 @@ impl Watcher {
                 Format::Postgresql => "postgresql_log",
             };
             let state = match &log.fault {
-                None => capability(id, CapabilityState::Active, String::new()),
+                None => capability(id, CapabilityState::Active, Because::default()),
                 Some(fault) => capability(id, CapabilityState::Degraded, fault.clone()),
             };
             let better = log.fault.is_none();
@@ -443,9 +453,11 @@ impl Watcher {
             }
         }
         if !logged {
-            let reason = "there is neither a systemd journal nor auth.log or secure: log-ins and \
-                          failed log-ins are seen only as far as wtmp and btmp tell of them";
-            let missing = capability("auth_log", CapabilityState::Missing, reason.to_owned());
+            let why = because!(
+                "auth_log.none",
+                "there is neither a systemd journal nor auth.log or secure: log-ins and failed log-ins are seen only as far as wtmp and btmp tell of them"
+            );
+            let missing = capability("auth_log", CapabilityState::Missing, why);
             found.insert("auth_log", missing);
         }
         found.into_values().collect()
@@ -470,8 +482,8 @@ impl Kept {
     }
 }
 
-fn capability(id: &str, state: CapabilityState, reason: String) -> Capability {
-    Capability { id: id.to_owned(), state: state.into(), reason }
+fn unreadable(error: &ReadError) -> Because {
+    because!("log.unreadable", "{cause}", cause = error.line())
 }
 
 #[expect(clippy::disallowed_methods, reason = "outermost loop of the watch thread")]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
+use engine::content::Catalogue;
 use model::finding::FindingKind;
 use model::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ use crate::auth::permission::Read;
 use crate::store::{self, DeductionReason, SearchHit};
 
 const DAYS_DEFAULT: u32 = 7;
+const TECHNIQUES_MAX: usize = 10;
 
 /// Everything the first page shows.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -31,6 +33,12 @@ pub struct Dashboard {
     pub handled: Vec<DayCounts>,
     /// Alarms that began in the span, by category, most first.
     pub intrusions: Vec<CategoryCount>,
+    /// Alarms that began in the span by technique, most first, at most ten.
+    pub techniques: Vec<TechniqueCount>,
+    /// Files in the vaults of servers now.
+    pub isolated: u64,
+    /// Addresses that servers refuse now.
+    pub blocked: u64,
     /// The five hosts with the highest risk.
     pub top_hosts: Vec<TopHost>,
     pub score: Score,
@@ -96,6 +104,14 @@ pub struct CategoryCount {
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct TechniqueCount {
+    /// MITRE ATT&CK.
+    #[schema(example = "T1110.001")]
+    pub technique: String,
+    pub count: u64,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct TopHost {
     pub host: HostRef,
     pub risk: f64,
@@ -157,6 +173,24 @@ pub(super) fn every_day(
         .collect()
 }
 
+/// Alarms by the first technique of their rule, most first.
+fn techniques(catalogue: &Catalogue, rules: &[(String, u64)]) -> Vec<TechniqueCount> {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for (rule, count) in rules {
+        let rule = catalogue.get(rule).filter(|it| it.kind == FindingKind::Alarm);
+        if let Some(technique) = rule.and_then(|it| it.attack.first()) {
+            *counts.entry(technique).or_default() += count;
+        }
+    }
+    let mut counts: Vec<_> = counts
+        .into_iter()
+        .map(|(technique, count)| TechniqueCount { technique: technique.to_owned(), count })
+        .collect();
+    counts.sort_by_key(|it| std::cmp::Reverse(it.count));
+    counts.truncate(TECHNIQUES_MAX);
+    counts
+}
+
 pub async fn get(ask: Ask<Read, (), DashboardQuery>) -> Result<Json<Dashboard>, Problem> {
     let span = ask.query.days.unwrap_or(DAYS_DEFAULT);
     let found = ask.app.store.dashboard(span, ask.now).await?;
@@ -173,6 +207,9 @@ pub async fn get(ask: Ask<Read, (), DashboardQuery>) -> Result<Json<Dashboard>, 
             .into_iter()
             .map(|(category, count)| CategoryCount { category, count })
             .collect(),
+        techniques: techniques(&ask.app.catalogue, &found.rules),
+        isolated: found.isolated,
+        blocked: found.blocked,
         top_hosts: found
             .top_hosts
             .into_iter()

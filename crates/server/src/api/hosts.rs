@@ -1,6 +1,7 @@
 //! Servers and what is done with them.
 
 use axum::Json;
+use model::because::Reason;
 use model::finding::{Severity, Text};
 use model::id::{GroupId, HostId, ScanId};
 use model::time::Timestamp;
@@ -58,6 +59,8 @@ pub struct Capability {
     pub state: CapabilityState,
     /// Why it is degraded or missing; empty when it is active.
     pub reason: String,
+    /// The same by the id of its sentence, for readers of other languages.
+    pub why: Option<Reason>,
 }
 
 /// Findings that await a decision, by kind.
@@ -131,8 +134,12 @@ pub struct Host {
 impl From<store::Host> for Host {
     fn from(it: store::Host) -> Self {
         let protection_reasons = it.protection_reasons();
-        let capability =
-            |it: store::Capability| Capability { id: it.id, state: it.state, reason: it.reason };
+        let capability = |it: store::Capability| Capability {
+            id: it.id,
+            state: it.state,
+            reason: it.reason,
+            why: it.why,
+        };
         Self {
             id: it.id,
             name: it.facts.name,

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use axum::Json;
+use model::because::Reason;
 use model::finding::Text;
 use model::id::{BlockedId, FindingId, GroupId, HostId, IsolatedId, ResponseId};
 use model::time::Timestamp;
@@ -36,6 +37,8 @@ pub struct ResponseStep {
     pub done: bool,
     /// Why not; empty when it was done.
     pub reason: String,
+    /// The same by the id of its sentence, for readers of other languages.
+    pub why: Option<Reason>,
 }
 
 /// What an agent was asked to do about an attack, or did by itself.
@@ -69,6 +72,7 @@ impl From<store::Response> for Response {
             sentence: it.sentence,
             done: it.done,
             reason: it.reason,
+            why: it.why,
         };
         Self {
             id: it.id,

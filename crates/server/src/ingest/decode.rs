@@ -229,7 +229,8 @@ pub(super) fn capabilities(messages: Vec<wire::Capability>) -> Result<Vec<Capabi
             }
         };
         let reason = bounded("reason", it.reason, KEY_BYTES_MAX)?;
-        Ok(Capability { id: named("capability", it.id)?, state, reason })
+        let why = it.why.map(super::said::why).transpose()?;
+        Ok(Capability { id: named("capability", it.id)?, state, reason, why })
     };
     messages.into_iter().map(one).collect()
 }

@@ -1,6 +1,7 @@
 //! What agents say of their responses, checked as everything they send.
 
 use engine::place::Cidr;
+use model::because::{PARAMS_MAX, Reason};
 use model::time::Timestamp;
 use model::wire;
 
@@ -12,6 +13,7 @@ use crate::store::{
 
 const PATH_BYTES_MAX: usize = 4096;
 const TEXT_BYTES_MAX: usize = 4096;
+const REASON_ID_BYTES_MAX: usize = 64;
 
 pub(super) fn report(message: wire::ResponseReport) -> Result<ResponseRow, String> {
     let action: ResponseAction =
@@ -38,6 +40,7 @@ pub(super) fn report(message: wire::ResponseReport) -> Result<ResponseRow, Strin
             },
             done: it.done,
             reason: bounded("reason", it.reason, TEXT_BYTES_MAX)?,
+            why: it.why.map(why).transpose()?,
         })
     };
     let response = match message.task.as_str() {
@@ -52,6 +55,20 @@ pub(super) fn report(message: wire::ResponseReport) -> Result<ResponseRow, Strin
         steps: message.steps.into_iter().map(step).collect::<Result<_, String>>()?,
         at: Timestamp(message.at_us),
     })
+}
+
+/// The id of a sentence with what fills its holes.
+pub(super) fn why(message: wire::Reason) -> Result<Reason, String> {
+    if message.params.len() > PARAMS_MAX {
+        return Err(format!("a reason has at most {PARAMS_MAX} parameters"));
+    }
+    let reason = Reason::from(message);
+    bounded("why", reason.id.clone(), REASON_ID_BYTES_MAX)?;
+    for (name, value) in &reason.params {
+        bounded("why", name.clone(), REASON_ID_BYTES_MAX)?;
+        bounded("why", value.clone(), TEXT_BYTES_MAX)?;
+    }
+    Ok(reason)
 }
 
 pub(super) fn isolated(message: wire::IsolatedFile) -> Result<IsolatedRow, String> {

@@ -1,6 +1,7 @@
 //! Hosts, their groups, what they can see and how they are doing.
 
 use async_trait::async_trait;
+use model::because::Reason;
 use model::finding::{FindingKind, Severity, Text};
 use model::id::{GroupId, HostId};
 use model::time::Timestamp;
@@ -63,6 +64,9 @@ pub struct Capability {
     pub state: CapabilityState,
     /// Why it is not active, one sentence of the agent.
     pub reason: String,
+    /// The same for readers of other languages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Reason>,
 }
 
 /// What a host says of itself.

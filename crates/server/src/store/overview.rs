@@ -15,6 +15,12 @@ pub struct Dashboard {
     pub days: Vec<DayCount>,
     /// Alarms that began in the span, by category, most first.
     pub intrusions: Vec<(String, u64)>,
+    /// Findings that began in the span, by rule, most first.
+    pub rules: Vec<(String, u64)>,
+    /// Files in the vaults of hosts now.
+    pub isolated: u64,
+    /// Addresses that hosts refuse now.
+    pub blocked: u64,
     /// The hosts with the highest risk, at most [`TOP_HOSTS_MAX`].
     pub top_hosts: Vec<TopHost>,
     pub score: Score,

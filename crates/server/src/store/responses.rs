@@ -2,6 +2,7 @@
 //! away and the addresses they refuse.
 
 use async_trait::async_trait;
+use model::because::Reason;
 use model::finding::Text;
 use model::id::{BlockedId, FindingId, GroupId, HostId, IsolatedId, ResponseId};
 use model::time::Timestamp;
@@ -159,6 +160,9 @@ pub struct ResponseStep {
     pub done: bool,
     /// Why not.
     pub reason: String,
+    /// The same for readers of other languages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Reason>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

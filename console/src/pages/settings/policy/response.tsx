@@ -85,6 +85,12 @@ export function ResponsePolicy({ response, onChange }: Props) {
         value={response.refuse_programs}
         onChange={(refuse_programs) => onChange({ refuse_programs })}
       />
+      <Toggle
+        label={t("response.lock")}
+        about={t("response.lock_about")}
+        value={response.lock_agent}
+        onChange={(lock_agent) => onChange({ lock_agent })}
+      />
     </Group>
   );
 }

@@ -17,10 +17,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::place::Cidr;
+use model::because::{Because, whole};
 use model::time::Timestamp;
 use model::wire::{BlockedAddress, BlockedState};
 use serde::{Deserialize, Serialize};
 
+use super::step::Explain;
 use crate::state;
 use filter::{Filter, FilterError};
 use message::Element;
@@ -40,6 +42,16 @@ pub enum BlockError {
     State(#[from] state::StateError),
     #[error("{BLOCKED_MAX} addresses are blocked already")]
     Full,
+}
+
+impl Explain for BlockError {
+    fn because(&self) -> Because {
+        match self {
+            Self::Filter(error) => Because::of(self, "block.filter", [("cause", whole(error))]),
+            Self::State(error) => Because::of(self, "block.unwritten", [("cause", whole(error))]),
+            Self::Full => Because::of(self, "block.full", [("max", BLOCKED_MAX)]),
+        }
+    }
 }
 
 /// Something to block.

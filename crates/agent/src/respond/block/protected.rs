@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr, ToSocketAddrs as _};
 
 use engine::place::Cidr;
-use model::finding::Text;
+use model::because;
+use model::because::Because;
 use model::policy::Policy;
 
 use crate::collect::process::table::ProcessTable;
@@ -29,7 +30,7 @@ pub struct Protected {
 
 impl Protected {
     /// Why `block` must not be blocked.
-    pub fn refusal(&self, block: &Cidr) -> Option<Text> {
+    pub fn refusal(&self, block: &Cidr) -> Option<Because> {
         let any = |set: &BTreeSet<IpAddr>| set.iter().any(|it| block.contains(*it));
         let special = [block.first(), block.last()].into_iter().any(is_special)
             || block.bits() == 0
@@ -37,17 +38,16 @@ impl Protected {
                 .iter()
                 .filter_map(|it| Cidr::parse(it))
                 .any(|it| it.overlaps(block));
-        let text = |en: &str, zh: &str| Some(Text { en: en.to_owned(), zh: zh.to_owned() });
         if special {
-            text("it belongs to no other host", "该地址不属于任何其他主机")
+            Some(because!("block.special", "it belongs to no other host"))
         } else if any(&self.own) {
-            text("it is an address of this host", "该地址属于本机")
+            Some(because!("block.own", "it is an address of this host"))
         } else if any(&self.server) {
-            text("it is an address of the Garrison server", "该地址属于 Garrison 服务端")
+            Some(because!("block.server", "it is an address of the Garrison server"))
         } else if any(&self.signed_in) {
-            text("somebody is signed in from it right now", "当前有用户正从该地址登录")
+            Some(because!("block.signed_in", "somebody is signed in from it right now"))
         } else if self.policy.iter().any(|it| it.overlaps(block)) {
-            text("the policy says never to block it", "策略规定永不封禁该地址")
+            Some(because!("block.never", "the policy says never to block it"))
         } else {
             None
         }

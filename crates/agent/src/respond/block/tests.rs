@@ -330,7 +330,7 @@ fn some_are_never_blocked() {
         ("224.0.0.1", Some("no other host")),
         ("255.255.255.255", Some("no other host")),
     ] {
-        let said = protected.refusal(&cidr(block)).map(|it| it.en);
+        let said = protected.refusal(&cidr(block)).map(|it| it.text);
         assert_eq!(said.is_some(), refused.is_some(), "{block}: {said:?}");
         assert!(said.unwrap_or_default().contains(refused.unwrap_or_default()), "{block}");
     }

@@ -18,12 +18,15 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
+use model::because;
+use model::because::{Because, whole};
 use model::time::Timestamp;
 use model::wire::FileTarget;
 use rustix::fs::{AtFlags, CWD, FileType, IFlags, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
+use super::step::Explain;
 use crate::state;
 use kept::{Kept, RawPath, Stage, Why};
 use seal::{Key, SealError};
@@ -73,7 +76,7 @@ pub enum VaultError {
     #[error("{} is another file than the one that was meant", .0.display())]
     Changed(PathBuf),
     #[error("{} is never taken away: {why}", path.display())]
-    Protected { path: PathBuf, why: &'static str },
+    Protected { path: PathBuf, why: Untouched },
     #[error("the vault takes files of at most {FILE_BYTES_MAX} bytes, and this one has {0}")]
     TooLarge(u64),
     #[error("the disk of the vault has too little room")]
@@ -91,6 +94,60 @@ pub enum VaultError {
     #[cfg(test)]
     #[error("cut here by a test")]
     Cut,
+}
+
+/// Why a file is never taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Untouched {
+    Own,
+    Program,
+    Loader,
+}
+
+impl std::fmt::Display for Untouched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Own => "it is the agent's own",
+            Self::Program => "it is the agent's program",
+            Self::Loader => "no program starts without it",
+        })
+    }
+}
+
+impl Explain for VaultError {
+    fn because(&self) -> Because {
+        let of = |id: &str, name: &'static str, value: &dyn ToString| {
+            Because::of(self, id, [(name, value.to_string())])
+        };
+        match self {
+            Self::Io { .. } => of("vault.failed", "cause", &whole(self)),
+            Self::Gone(path) => of("vault.gone", "path", &path.display()),
+            Self::Kind(path) => of("vault.kind", "path", &path.display()),
+            Self::Changed(path) => of("vault.changed", "path", &path.display()),
+            Self::Protected { path, why: Untouched::Own } => {
+                of("vault.own", "path", &path.display())
+            }
+            Self::Protected { path, why: Untouched::Program } => {
+                of("vault.program", "path", &path.display())
+            }
+            Self::Protected { path, why: Untouched::Loader } => {
+                of("vault.loader", "path", &path.display())
+            }
+            Self::TooLarge(size) => Because::of(
+                self,
+                "vault.too_large",
+                [("max", FILE_BYTES_MAX.to_string()), ("size", size.to_string())],
+            ),
+            Self::NoRoom => because!("vault.no_room", "the disk of the vault has too little room"),
+            Self::Full => of("vault.full", "max", &FILES_MAX),
+            Self::Occupied(path) => of("vault.occupied", "path", &path.display()),
+            Self::Unknown(id) => of("vault.unknown", "name", id),
+            Self::Seal(error) => of("vault.seal", "cause", &whole(error)),
+            Self::State(error) => of("vault.record", "cause", &whole(error)),
+            #[cfg(test)]
+            Self::Cut => self.to_string().into(),
+        }
+    }
 }
 
 /// A file back in its place.
@@ -255,13 +312,13 @@ impl Vault {
     fn check(&self, found: &Found, sha256: &str) -> Result<(), VaultError> {
         let protected = |why| VaultError::Protected { path: found.path.clone(), why };
         if found.path.starts_with(self.dir.parent().unwrap_or(&self.dir)) {
-            return Err(protected("it is the agent's own"));
+            return Err(protected(Untouched::Own));
         }
         if is_same("/proc/self/exe", &found.stat) {
-            return Err(protected("it is the agent's program"));
+            return Err(protected(Untouched::Program));
         }
         if runs_as_first(&found.stat) {
-            return Err(protected("no program starts without it"));
+            return Err(protected(Untouched::Loader));
         }
         let size = found.stat.st_size as u64;
         if size > FILE_BYTES_MAX {

@@ -221,7 +221,7 @@ impl Fleet {
             occurrences: 17,
             resolved: false,
             incident: if number.is_multiple_of(20) {
-                format!("tree {}", number / 200)
+                format!("tree {}", number / 20 % 1000)
             } else {
                 String::new()
             },
@@ -289,7 +289,7 @@ async fn enrol_one(store: &dyn Store, number: u64) -> Result<HostId> {
     let state =
         if number.is_multiple_of(7) { CapabilityState::Missing } else { CapabilityState::Active };
     let capability =
-        |id: &str, state| Capability { id: id.to_owned(), state, reason: String::new() };
+        |id: &str, state| Capability { id: id.to_owned(), state, reason: String::new(), why: None };
     let hello = HelloRow {
         host: enrolled.host,
         at: START,

@@ -185,7 +185,7 @@ pub(crate) fn facts(name: &str) -> HostFacts {
 }
 
 pub(crate) fn capability(id: &str, state: CapabilityState) -> Capability {
-    Capability { id: id.to_owned(), state, reason: String::new() }
+    Capability { id: id.to_owned(), state, reason: String::new(), why: None }
 }
 
 pub(crate) fn hello(host: HostId, name: &str) -> HelloRow {

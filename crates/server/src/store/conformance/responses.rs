@@ -53,6 +53,7 @@ fn report(id: Option<ResponseId>, finding: &str, state: ResponseState, time: i64
             sentence: Text { en: "moved it".to_owned(), zh: "已移走".to_owned() },
             done: state != ResponseState::Failed,
             reason: if state == ResponseState::Failed { "gone" } else { "" }.to_owned(),
+            why: None,
         }],
         at: at(time),
     })
@@ -125,6 +126,7 @@ pub(crate) async fn isolating_is_done_and_taken_back(bench: &Bench<'_>) {
     // The same said again is the same file.
     bench.send(host, 31, vec![Record::Isolated(said)]).await;
     assert_eq!(bench.store.isolated_file(held.id).await.unwrap().history.len(), 1);
+    assert_eq!(held_now(bench).await, (1, 0));
 
     // Long after, the decision is taken back: the file goes back too.
     let audit_entry = audit(at(200_000), "finding.unhandle");
@@ -158,6 +160,13 @@ pub(crate) async fn isolating_is_done_and_taken_back(bench: &Bench<'_>) {
     let history: Vec<_> = detail.history.iter().map(|it| (it.state, it.by.as_str())).collect();
     assert_eq!(history, [(IsolatedState::Isolated, "管理员"), (IsolatedState::Restored, "王")]);
     assert_eq!(status(bench, id).await, Status::Unhandled);
+    assert_eq!(held_now(bench).await, (0, 0));
+}
+
+/// Isolated files and blocked addresses, as the dashboard counts them.
+async fn held_now(bench: &Bench<'_>) -> (u64, u64) {
+    let board = bench.store.dashboard(7, at(200_020)).await.unwrap();
+    (board.isolated, board.blocked)
 }
 
 pub(crate) async fn what_came_to_nothing_waits_for_a_decision_again(bench: &Bench<'_>) {
@@ -227,6 +236,7 @@ pub(crate) async fn blocks_are_counted_shared_and_lifted(bench: &Bench<'_>) {
     let all = || bench.store.blocked_addresses(BlockedFilter::default(), PageAsk::default());
     let [held] = <[_; 1]>::try_from(all().await.unwrap().items).unwrap();
     assert_eq!((held.packets, held.finding, held.automatic), (90, Some(id), true));
+    assert_eq!(held_now(bench).await, (0, 1));
     let by_address = BlockedFilter {
         address: Some("203.0.113.7".to_owned()),
         state: Some(BlockedState::Active),
@@ -255,6 +265,7 @@ pub(crate) async fn blocks_are_counted_shared_and_lifted(bench: &Bench<'_>) {
 
     bench.store.expire_responses(at(501)).await.unwrap();
     assert_eq!(all().await.unwrap().items[0].state, BlockedState::Expired);
+    assert_eq!(held_now(bench).await, (0, 0));
     // What is over does not come back.
     let late = Record::Blocked(blocked(&fingerprint, BlockedState::Active, 95, 502));
     bench.send(host, 503, vec![late]).await;

@@ -39,6 +39,9 @@ impl OverviewStore for SqliteStore {
                 protection,
                 days,
                 intrusions,
+                rules: rules(sql, since)?,
+                isolated: counters.get("isolated").copied().unwrap_or(0),
+                blocked: counters.get("blocked").copied().unwrap_or(0),
                 top_hosts: top_hosts(sql)?,
                 latest: latest_alarms(sql, now - LATEST_SPAN, LATEST_MAX)?,
             })
@@ -140,6 +143,15 @@ fn trend(sql: &Connection, since: i64, today: i64) -> Out<Trend> {
     let mut intrusions: Vec<_> = intrusions.into_iter().collect();
     intrusions.sort_by_key(|it| std::cmp::Reverse(it.1));
     Ok(Trend { days, intrusions })
+}
+
+fn rules(sql: &Connection, since: i64) -> Out<Vec<(String, u64)>> {
+    let mut statement = sql.prepare_cached(
+        "SELECT rule, sum(found) FROM rule_day WHERE day > ?1 GROUP BY rule
+         HAVING sum(found) > 0 ORDER BY 2 DESC, rule",
+    )?;
+    let rows = statement.query_map(params![since], |row| Ok((row.get(0)?, count(row, 1)?)))?;
+    Ok(rows.collect::<std::result::Result<_, _>>()?)
 }
 
 fn top_hosts(sql: &Connection) -> Out<Vec<TopHost>> {

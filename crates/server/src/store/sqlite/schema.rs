@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_responses.sql"),
     include_str!("migrations/0003_notify.sql"),
     include_str!("migrations/0004_jobs.sql"),
+    include_str!("migrations/0005_held.sql"),
 ];
 pub(super) const SCHEMA: u32 = MIGRATIONS.len() as u32;
 
