@@ -156,6 +156,7 @@ fields! {
     ParentName: Text, "comm of the parent.";
     ParentUser: Text, "Real user of the parent.";
     ParentPackage: Text, "Package of the parent's executable.";
+    ParentScriptPackage: Text, "Package that owns the script the parent was started with.";
     ParentKind: Text, "As ImageKind, of the parent.";
     AncestorImages: List, "Executables from the parent to the root.";
     AncestorNames: List, "comm of the same.";

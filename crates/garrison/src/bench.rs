@@ -15,6 +15,7 @@ mod host;
 mod idle;
 mod login;
 mod pipeline;
+mod quiet;
 mod rules;
 mod sensor;
 mod spool;
@@ -51,6 +52,8 @@ pub(crate) enum Args {
     },
     /// From the deciding log line to the packet filter, and ten thousand addresses at once.
     Block,
+    /// Alarms that ordinary work causes, played in front of everything that detects.
+    Quiet(quiet::Args),
     /// Events a second that all rules are asked about, beside another engine.
     Rules(rules::Args),
     /// What the agent's spool makes durable, and how soon it is back after a crash.
@@ -75,6 +78,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Args::Login { lines, seed } => login::run(*lines, *seed)?,
         Args::Store { hosts, alarms } => store::run(*hosts, *alarms)?,
         Args::Block => block::run()?,
+        Args::Quiet(args) => return quiet::run(args),
         Args::Rules(args) => rules::run(args)?,
         Args::Spool => spool::run()?,
         Args::Sensor(args) => sensor::run(args)?,

@@ -387,8 +387,37 @@ pub fn target_kind(path: &str) -> TargetKind {
         Some(TargetKind::SshConfig) if name.starts_with("ssh_host_") && !is_public_half(name) => {
             TargetKind::PrivateKey
         }
+        Some(kind) if is_inert(kind, name) => TargetKind::Other,
         Some(kind) => kind,
         None => TargetKind::Other,
+    }
+}
+
+/// A file beside the configuration that the program it configures leaves out: hidden ones, as they
+/// are written before they are put in place, and copies of what was there. What counts is when one
+/// of them gets a name that is read.
+fn is_inert(kind: TargetKind, name: &str) -> bool {
+    const LEFT_OUT: [&str; 8] = [
+        "~",
+        ".dpkg-new",
+        ".dpkg-tmp",
+        ".dpkg-old",
+        ".dpkg-dist",
+        ".rpmsave",
+        ".rpmnew",
+        ".rpmorig",
+    ];
+    const COPIES: [&str; 4] = [".bak", ".orig", ".old", ".swp"];
+    let ends = |names: &[&str]| names.iter().any(|it| name.ends_with(it));
+    match kind {
+        // Some cron daemons read jobs with a dot in their names; crontab(1) writes to tmp.XXXXXX.
+        TargetKind::Cron => name.starts_with('.') || name.starts_with("tmp.") || ends(&LEFT_OUT),
+        TargetKind::Systemd
+        | TargetKind::Profile
+        | TargetKind::SshConfig
+        | TargetKind::Audit
+        | TargetKind::Sudo => name.starts_with('.') || ends(&LEFT_OUT) || ends(&COPIES),
+        _ => false,
     }
 }
 
@@ -506,6 +535,13 @@ mod tests {
             ("/home/a/.bashrc", TargetKind::Profile),
             ("/etc/cron.d/x", TargetKind::Cron),
             ("/etc/crontab", TargetKind::Cron),
+            ("/etc/cron.d/.x.tmp", TargetKind::Other),
+            ("/etc/cron.d/x.bak", TargetKind::Cron),
+            ("/var/spool/cron/crontabs/tmp.Ab12Cd", TargetKind::Other),
+            ("/etc/ssh/sshd_config.bak", TargetKind::Other),
+            ("/etc/ssh/sshd_config.d/a.conf", TargetKind::SshConfig),
+            ("/root/.ssh/.config", TargetKind::Other),
+            ("/etc/systemd/system/.tmp1", TargetKind::Other),
             ("/usr/bin/bash", TargetKind::ShellBinary),
             ("/usr/bin/ls", TargetKind::Binary),
             ("/etc/ld.so.preload", TargetKind::Loader),

@@ -315,6 +315,8 @@ impl Enricher {
                 event.set(Field::ParentUser, Some(self.users.name(it.uid).into()));
                 event.set(Field::ParentPackage, it.image.package.as_ref().and_then(shared));
                 event.set(Field::ParentKind, fixed(it.kind.as_str()));
+                let owner = it.script.as_deref().and_then(|it| self.images.owner(it));
+                event.set(Field::ParentScriptPackage, owner.and_then(text));
             }
             if starter.is_none() && it.kind != ImageKind::Shell && !it.image.path.is_empty() {
                 starter = Some(it);
