@@ -103,7 +103,7 @@ fn play_all(
     let pipeline = Pipeline::start(options)?;
     let health = pipeline.health();
     say(&format!("sensor: {}, {} programs missing", health.tier, health.missing.len()));
-    let mut roots = BTreeMap::new();
+    let mut roots = Roots::new();
     for (at, piece) in pieces.iter().enumerate() {
         let outcome = room.play(piece)?;
         let settle = if at + 1 == pieces.len() { SWEEPS_ROUND } else { SETTLE };
@@ -113,7 +113,7 @@ fn play_all(
         }
         tally.outcome(piece, &outcome);
         for finding in findings {
-            tally.finding(&finding, piece_of(&finding, &roots), reasons, args.verbose);
+            tally.finding(&finding, &roots, reasons, args.verbose);
         }
     }
     pipeline.stop()?;
@@ -125,8 +125,11 @@ fn gather(pipeline: &Pipeline, settle: Duration) -> Vec<Finding> {
     pipeline.until(settle, |_| false).0
 }
 
+/// The first process of each piece.
+type Roots = BTreeMap<u32, &'static str>;
+
 /// The piece a finding's processes descend from.
-fn piece_of(finding: &Finding, roots: &BTreeMap<u32, &'static str>) -> Option<&'static str> {
+fn piece_of(finding: &Finding, roots: &Roots) -> Option<&'static str> {
     let chain = finding.evidence.iter().find_map(|it| match it {
         Evidence::Processes { chain } => Some(chain),
         _ => None,
@@ -167,14 +170,8 @@ impl Tally {
         }
     }
 
-    fn finding(
-        &mut self,
-        finding: &Finding,
-        piece: Option<&'static str>,
-        reasons: &Reasons,
-        verbose: bool,
-    ) {
-        let Some(piece) = piece else {
+    fn finding(&mut self, finding: &Finding, roots: &Roots, reasons: &Reasons, verbose: bool) {
+        let Some(piece) = piece_of(finding, roots) else {
             let count = self.elsewhere.entry((finding.severity, finding.rule.clone()));
             *count.or_default() += 1;
             if verbose {
@@ -199,7 +196,7 @@ impl Tally {
         };
         say(&format!("  {piece}: {}\n    {verdict}", line(finding)));
         if verbose || reason.is_none() || finding.severity >= Severity::Medium {
-            processes(finding);
+            processes(finding, roots);
         }
     }
 
@@ -235,10 +232,11 @@ fn line(finding: &Finding) -> String {
     format!("{} {} {subject}: {}", finding.rule, finding.severity, finding.sentence.en)
 }
 
-fn processes(finding: &Finding) {
+/// The processes down to the piece's own.
+fn processes(finding: &Finding, roots: &Roots) {
     for evidence in &finding.evidence {
         let Evidence::Processes { chain } = evidence else { continue };
-        for it in chain {
+        for it in chain.iter().take_while(|it| !roots.contains_key(&it.pid)) {
             let command: String = it.command.chars().take(SHOWN_CHARS).collect();
             let package = it.package.as_deref().unwrap_or("-");
             say(&format!("      {} {} [{package}] {command}", it.pid, it.executable));

@@ -10,6 +10,8 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 /// What every script may use.
 pub(super) const LIBRARY: &str = include_str!("pieces/lib.sh");
+/// What the host has had since it was set up: played before anything watches.
+pub(super) const PREPARATION: &str = include_str!("pieces/prepare.sh");
 
 /// What a piece may take: a package index from a slow mirror and a build, or what tests wait for.
 const PIECE_MAX: Duration = Duration::from_mins(10);

@@ -71,8 +71,7 @@ mod tests {
     fn the_committed_list_reads_and_speaks_of_pieces_and_low_rules() {
         let catalogue = engine::content::Catalogue::embedded().unwrap();
         for it in Reasons::parse(COMMITTED).unwrap().0 {
-            let rule = catalogue.rules().find(|rule| rule.id == it.rule);
-            let severity = rule.map(|it| it.severity);
+            let severity = catalogue.get(it.rule).map(|it| it.severity);
             assert_eq!(severity, Some(model::finding::Severity::Low), "{it:?}");
             assert!(
                 it.piece == "(state)"

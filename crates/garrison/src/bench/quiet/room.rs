@@ -44,6 +44,7 @@ pub(super) fn enter() -> anyhow::Result<Room> {
     for it in PIECES {
         fs::write(script(it), it.script)?;
     }
+    prepare()?;
     let outside = outside()?;
     namespace::private_network()?;
     let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
@@ -51,6 +52,15 @@ pub(super) fn enter() -> anyhow::Result<Room> {
         bail!("cannot switch the room's network on");
     }
     Ok(outside)
+}
+
+fn prepare() -> anyhow::Result<()> {
+    let script = format!("{SCRIPTS}/prepare.sh");
+    fs::write(&script, piece::PREPARATION)?;
+    let output = Command::new("/bin/bash").arg(&script).output().context("cannot start bash")?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "the host could not be set up: {told}");
+    Ok(())
 }
 
 fn build() -> anyhow::Result<()> {

@@ -2,10 +2,6 @@
 # shellcheck source=crates/garrison/src/bench/quiet/pieces/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-person ops
-install -d -m 755 /etc/sudoers.d
-echo 'ops ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/ops
-chmod 440 /etc/sudoers.d/ops
 dir=/root/admin-sshd
 mkdir -p "$dir" /run/sshd /root/.ssh
 ssh-keygen -q -t ed25519 -N '' -f "$dir/host"

@@ -2,7 +2,6 @@
 # shellcheck source=crates/garrison/src/bench/quiet/pieces/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-person dana
 mkdir -p /usr/local/lib/jobs
 cat >/usr/local/lib/jobs/tidy <<'P'
 #!/bin/sh

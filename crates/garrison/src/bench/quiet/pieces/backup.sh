@@ -2,7 +2,6 @@
 # shellcheck source=crates/garrison/src/bench/quiet/pieces/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-person dana
 echo note >/home/dana/note.txt
 backups=/var/backups/quiet
 mkdir -p "$backups" /srv/restore

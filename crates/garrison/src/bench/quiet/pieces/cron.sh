@@ -2,7 +2,6 @@
 # shellcheck source=crates/garrison/src/bench/quiet/pieces/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-person dana
 echo '* * * * * root date >/var/log/minute.log; /usr/bin/uptime >>/var/log/minute.log' >/etc/cron.d/minute
 printf '%s\n' '* * * * * echo hello | tee /home/dana/minute >/dev/null; find /home/dana -name "*.bak" -delete' | crontab -u dana -
 crontab -u dana -l

@@ -2,7 +2,6 @@
 # shellcheck source=crates/garrison/src/bench/quiet/pieces/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-person watcher
 as() { runuser -u watcher -- "$@"; }
 for _ in 1 2 3; do
     as ps -eo pid,ppid,user,pcpu,pmem,args --sort=-pcpu | head -5 || true

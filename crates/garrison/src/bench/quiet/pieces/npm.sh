@@ -2,7 +2,6 @@
 # shellcheck source=crates/garrison/src/bench/quiet/pieces/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-person dana
 mkdir -p /home/dana/app && cd /home/dana/app
 cat >package.json <<'J'
 { "name": "app", "version": "1.0.0", "type": "module",

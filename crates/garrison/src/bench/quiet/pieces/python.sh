@@ -2,7 +2,6 @@
 # shellcheck source=crates/garrison/src/bench/quiet/pieces/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-person dana
 cat >/home/dana/python.sh <<'SCRIPT'
 set -eu
 cd ~

@@ -2,7 +2,6 @@
 # shellcheck source=crates/garrison/src/bench/quiet/pieces/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-person dana
 dir=/root/sshd
 mkdir -p "$dir" /run/sshd
 ssh-keygen -q -t ed25519 -N '' -f "$dir/host"

@@ -29,7 +29,6 @@ nsenter --target "$inner" --mount --uts --pid sh -c 'hostname; ps -e | wc -l'
 kill -KILL "$inner"
 wait "$outer" || true
 # A user namespace, as rootless tools and browsers make one.
-person dana
 runuser -u dana -- unshare --user --map-root-user --mount sh -c 'id -u; mount -t tmpfs tmpfs /mnt; touch /mnt/x' || echo "user namespaces are off"
 # Two networks with a cable between them.
 ip netns add left
