@@ -186,7 +186,7 @@ fields! {
     RelayPeerAddress: Text, "Other end of its socket.";
     SocketWasAccepted: Bool, "The socket on 0 came from a listening one.";
     StdinWriters: List, "True names of the programs that write into the pipe on 0; known to whichever end starts last.";
-    StdoutReaders: List, "True names of the programs that read from the pipe on 1; known to whichever end starts last.";
+    StdoutReaders: List, "True names of the programs that read from the pipe on 1, without shells and interpreters that were given their code otherwise; known to whichever end starts last.";
     RedirectedDescriptor: Integer, "Of a redirection: 0, 1 or 2.";
     // Rights.
     PreviousUserId: Integer, "Effective uid before.";

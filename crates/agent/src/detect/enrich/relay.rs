@@ -228,6 +228,11 @@ impl Enricher {
                 matches!(it.descriptor(*number), Descriptor::Pipe { inode: held, .. } if *held == inode)
             });
             let name = it.image.real_name();
+            // To a program whose code came otherwise, what arrives on 0 is data.
+            let runs_code = matches!(it.kind, ImageKind::Shell | ImageKind::Interpreter);
+            if numbers == [0] && runs_code && !it.reads_commands {
+                continue;
+            }
             if holds && !it.forked && !names.iter().any(|it| it == name) {
                 names.push(name.to_owned());
             }
