@@ -246,6 +246,7 @@ impl Index {
             }
         }
         held.sort_unstable();
+        held.dedup();
         scratch.candidates = candidates;
     }
 }

@@ -13,7 +13,7 @@ use super::pattern::fold;
 /// Most memory of one compiled expression.
 const REGEX_BYTES_MAX: usize = 1 << 20;
 /// Most memory in which one expression remembers the states it met.
-const REGEX_CACHE_BYTES_MAX: usize = 256 << 10;
+const REGEX_CACHE_BYTES_MAX: usize = 1 << 20;
 /// Deepest nesting of one expression.
 const REGEX_NEST_MAX: u32 = 64;
 /// Longest expression.
