@@ -2,6 +2,7 @@
 //! be told. Everything here runs on one thread; what takes long is done elsewhere.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -130,24 +131,29 @@ struct Judge {
 }
 
 impl Core {
-    /// Opens the sensor first, so that nothing happens unseen while the host is being read.
+    /// Opens the sensor before it looks which processes run, so that none begins unseen.
     pub fn open(options: Options, clock: fn() -> Timestamp) -> Result<Self, DetectError> {
         let now = clock();
         let root = HostRoot::live()?;
         let mut watched = options.sensor.unwrap_or_else(|| watched::sensor(&root));
         let extra = options.policy.watched_paths.iter();
         watched.watched_prefixes.extend(extra.map(|it| it.trim_end_matches('/').to_owned()));
-        let sensor = Sensor::open(&watched)?;
+        // The kernel checks the programs for as long as it takes to read the host.
+        let opening = std::thread::Builder::new().name("sensor-open".to_owned());
+        let opening = opening.spawn(move || Sensor::open(&watched)).map_err(DetectError::Thread)?;
         let dir = options.state_dir.as_deref();
         let config = enrich::Config {
             state_dir: options.state_dir.clone(),
             learn: options.learn,
             watched_paths: options.policy.watched_paths.clone(),
         };
-        let mut enricher = Enricher::new(root, config, options.verdicts, now)?;
-        seed::processes(&mut enricher, now);
+        let enricher = Enricher::new(root, config, options.verdicts, now);
         let user = dir.map(|it| user_rules::read(&it.join(USER_RULES))).unwrap_or_default();
-        let mut engine = Engine::new(&options.catalogue, &user.rules)?;
+        let engine = Engine::new(&options.catalogue, &user.rules);
+        let sensor = opening.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        let (mut enricher, mut engine) = (enricher?, engine?);
+        // From here on events tell of every process; before, /proc does.
+        seed::processes(&mut enricher, now);
         let mut refusals = user.refused;
         refusals.extend_from_slice(engine.refusals());
         let engine_file = dir.map(|it| it.join("rules_state.json"));
