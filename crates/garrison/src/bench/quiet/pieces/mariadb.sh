@@ -27,4 +27,4 @@ SQL
     mariadb-admin --no-defaults --socket="$socket" shutdown
     wait "$daemon"
 done
-zcat /var/backups/mariadb.sql.gz | head -3
+zcat /var/backups/mariadb.sql.gz | sed -n 1,3p
