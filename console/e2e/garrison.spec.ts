@@ -127,14 +127,14 @@ test("a process is ended, its file isolated, seen in the panel, and put back", a
 
     await page.goto(`${garrison.origin}/response/isolated`);
     const file = page.getByRole("row").filter({ hasText: victim.name });
-    await expect(file).toContainText("Isolated");
+    await expect(file).toContainText("Isolated", { timeout: 30_000 });
     await page.screenshot({ path: "shots/isolated.png" });
     await file.click();
     const drawer = page.getByRole("dialog", { name: "Isolated file" });
     await drawer.getByRole("button", { name: "Restore" }).click();
     await page.screenshot({ path: "shots/restore.png" });
     await page.locator(".ant-modal-confirm").getByRole("button", { name: "Restore" }).click();
-    await expect(file).toContainText("Restored");
+    await expect(file).toContainText("Restored", { timeout: 30_000 });
     expect(readFileSync(victim.path).equals(victim.content)).toBe(true);
   } finally {
     victim.stop();

@@ -106,16 +106,21 @@ impl Feed {
                     json!({ "id": change.id, "host": host, "items": items, "finished": finished });
                 self.push("scan", &data);
             }
-            // A second one tells nothing that the first did not.
             Event::Counts => self.push_once("counts"),
             Event::Responses => self.push_once("responses"),
         }
     }
 
+    /// Right after one of its kind it takes that one's place: who has not seen the first needs
+    /// only the second, and who has seen it hears that there is more.
     fn push_once(&self, name: &'static str) {
-        if self.ring().back().is_none_or(|it| it.name != name) {
-            self.push(name, &json!({}));
+        let mut ring = self.ring();
+        // The oldest stays, because watchers tell by its number whether they missed any.
+        if ring.len() > 1 && ring.back().is_some_and(|it| it.name == name) {
+            ring.pop_back();
         }
+        drop(ring);
+        self.push(name, &json!({}));
     }
 
     fn push(&self, name: &'static str, data: &Value) {
@@ -216,6 +221,19 @@ mod tests {
         assert_eq!(names(&live.next().await), ["reset"], "too slow");
         feed.push("host", &json!({}));
         assert_eq!(names(&live.next().await), ["host"], "goes on after a reset");
+    }
+
+    #[tokio::test]
+    async fn a_second_of_a_kind_is_told_to_who_saw_the_first_and_once_to_others() {
+        let feed = Feed::new(Timestamp(7));
+        let (mut quick, mut slow) = (feed.watch(None), feed.watch(None));
+        feed.push("host", &json!({}));
+        feed.push_once("responses");
+        assert_eq!(names(&quick.next().await), ["host", "responses"]);
+        feed.push_once("responses");
+        assert_eq!(names(&quick.next().await), ["responses"], "there is more");
+        feed.push_once("responses");
+        assert_eq!(names(&slow.next().await), ["host", "responses"], "one is enough");
     }
 
     #[tokio::test]

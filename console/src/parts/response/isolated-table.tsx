@@ -33,7 +33,7 @@ export function IsolatedTable({ filter, open, onOpen, withHost }: Props) {
   const source = pagesSource(list);
   const { restore, discard } = useFileActions(() => setChosen(new Set()));
   const columns: Column<IsolatedFile>[] = [
-    { id: "path", title: t("evidence.path"), render: (it) => <Mono text={it.path} max={52} /> },
+    { id: "path", title: t("evidence.path"), render: (it) => <Mono text={it.path} max={42} /> },
     {
       id: "host",
       title: t("finding.host"),
