@@ -16,6 +16,7 @@ pub mod namespace;
 mod polling;
 pub mod processes;
 pub mod procfs;
+pub mod programs;
 
 use std::num::NonZero;
 use std::time::Duration;

@@ -170,7 +170,7 @@ impl Core {
             engine_file,
         };
         judge.set_policy(&options.policy);
-        let sweeps = options.sweeps.then(|| Sweeps::start(options.costs.clone(), clock));
+        let sweeps = options.sweeps.then(|| Sweeps::start(options.costs.clone(), dir, clock));
         Ok(Self {
             sweeps: sweeps.transpose()?,
             sensor,

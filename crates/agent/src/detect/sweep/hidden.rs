@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use model::time::Timestamp;
 
+use super::ports::Ports;
 use super::{Swept, state};
 use crate::host_root::HostRoot;
 
@@ -21,6 +22,7 @@ pub(super) struct Hidden {
     suspected: BTreeMap<(&'static str, String), u32>,
     told: BTreeSet<(&'static str, String)>,
     next_pid: u32,
+    ports: Ports,
 }
 
 impl Hidden {
@@ -35,6 +37,10 @@ impl Hidden {
         found.extend(modules(root));
         let mounts = root.read("/proc/self/mountinfo", FILE_BYTES_MAX).unwrap_or_default();
         found.extend(proc_mounts(&String::from_utf8_lossy(&mounts)));
+        let again = self.suspected.keys().filter(|it| it.0 == "hidden_port");
+        let again: Vec<u16> =
+            again.filter_map(|it| it.1.strip_prefix("tcp/")?.parse().ok()).collect();
+        found.extend(self.ports.look(root, &again));
         let preload = root.read(PRELOAD, FILE_BYTES_MAX).unwrap_or_default();
         found.extend(preloads(&String::from_utf8_lossy(&preload)));
         self.confirm(found, now)

@@ -4,9 +4,13 @@
 //! In a thread of its own; what it finds are events of the category `state`, and rules decide.
 
 mod cpu;
+mod files;
 mod hidden;
+mod ports;
+mod programs;
 mod tables;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -27,7 +31,11 @@ const WAITING_MAX: usize = 1024;
 const STEP: Duration = Duration::from_secs(5);
 /// Steps between two looks of each kind.
 const HIDDEN_EVERY: u64 = 6;
+const PROGRAMS_EVERY: u64 = 2;
 const TABLES_EVERY: u64 = 3;
+/// Where baselines are kept, in the state folder, so that a restart compares too.
+const TABLES_FILE: &str = "sweep_tables.json";
+const SETUID_FILE: &str = "sweep_setuid.json";
 
 /// What a sweep found, and the process it is about.
 #[derive(Debug)]
@@ -44,12 +52,17 @@ pub struct Sweeps {
 }
 
 impl Sweeps {
-    pub fn start(costs: Costs, clock: fn() -> Timestamp) -> Result<Self, ReadError> {
+    /// Baselines are kept in `state_dir`; without one a restart begins anew.
+    pub fn start(
+        costs: Costs,
+        state_dir: Option<&Path>,
+        clock: fn() -> Timestamp,
+    ) -> Result<Self, ReadError> {
         let (tell, found) = sync_channel(WAITING_MAX);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let root = HostRoot::live()?;
-        let mut sweeper = Sweeper::new(HostRoot::live()?, Inspector::new(root));
+        let mut sweeper = Sweeper::new(HostRoot::live()?, Inspector::new(root), state_dir);
         let work = move || {
             while !stopped.load(Ordering::Relaxed) {
                 let began = thread_cpu();
@@ -85,17 +98,21 @@ struct Sweeper {
     tables: tables::Tables,
     hidden: hidden::Hidden,
     load: cpu::Load,
+    programs: programs::Programs,
+    files: files::Files,
     step: u64,
 }
 
 impl Sweeper {
-    fn new(root: HostRoot, inspector: Inspector) -> Self {
+    fn new(root: HostRoot, inspector: Inspector, state_dir: Option<&Path>) -> Self {
         Self {
             root,
             inspector,
-            tables: tables::Tables::default(),
+            tables: tables::Tables::new(state_dir.map(|it| it.join(TABLES_FILE))),
             hidden: hidden::Hidden::default(),
             load: cpu::Load::default(),
+            programs: programs::Programs::default(),
+            files: files::Files::new("/", state_dir.map(|it| it.join(SETUID_FILE))),
             step: 0,
         }
     }
@@ -109,6 +126,11 @@ impl Sweeper {
         if self.step.is_multiple_of(TABLES_EVERY) {
             out.extend(self.tables.look(&mut self.inspector, now));
         }
+        // The index of packages is read by the first look at the tables.
+        if self.step.is_multiple_of(PROGRAMS_EVERY) {
+            out.extend(self.programs.look(&self.root, &self.inspector, now));
+        }
+        out.extend(self.files.step(&self.root, &self.inspector, now).0);
         self.step += 1;
         out
     }

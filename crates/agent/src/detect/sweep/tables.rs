@@ -1,44 +1,81 @@
 //! Accounts and auto-start entries that are new or other than at the last look.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use engine::event::{Event, Field, Value as Fact};
 use model::asset::{Row, row_key};
 use model::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Swept, state};
 use crate::collect::{Collector, account, autostart};
 use crate::detect::names::is_temporary;
 use crate::inspect::Inspector;
+use crate::state as kept;
 
 /// Uids below belong to the system: `SYS_UID_MAX` of login.defs(5).
 const SYSTEM_UID_MAX: i64 = 999;
 
+/// Of what is kept over a restart.
+const KEPT_BYTES_MAX: usize = 16 << 20;
+
+type Rows = HashMap<String, Row>;
+
 /// The rows of the last look; none before the first, which finds nothing.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
-    accounts: Option<HashMap<String, Row>>,
-    starts: Option<HashMap<String, Row>>,
+    rows: Kept,
+    file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Kept {
+    accounts: Option<Rows>,
+    starts: Option<Rows>,
 }
 
 impl Tables {
+    /// With the rows of the last life of the agent, if `file` has them: what changed while it
+    /// was down is told by the first look.
+    pub(super) fn new(file: Option<PathBuf>) -> Self {
+        let rows = file
+            .as_deref()
+            .and_then(|it| kept::read(it, KEPT_BYTES_MAX))
+            .and_then(|it| serde_json::from_slice(&it).ok());
+        Self { rows: rows.unwrap_or_default(), file }
+    }
+
+    fn keep(&self) {
+        let Some(file) = &self.file else { return };
+        if let Err(error) = kept::write_json(file, &self.rows) {
+            tracing::warn!(%error, "tables cannot be kept for the next start");
+        }
+    }
+
     pub(super) fn look(&mut self, inspector: &mut Inspector, now: Timestamp) -> Vec<Swept> {
         let mut out = Vec::new();
+        let mut is_other = false;
         if let Some(rows) = rows(inspector, &account::COLLECTOR, now) {
-            if let Some(before) = &self.accounts {
+            if let Some(before) = &self.rows.accounts {
                 out.extend(rows.iter().flat_map(|(key, row)| account(before.get(key), row, now)));
             }
-            self.accounts = Some(rows);
+            is_other |= self.rows.accounts.as_ref() != Some(&rows);
+            self.rows.accounts = Some(rows);
         }
         if let Some(rows) = rows(inspector, &autostart::COLLECTOR, now) {
-            if let Some(before) = &self.starts {
+            if let Some(before) = &self.rows.starts {
                 let owner = |path: &str| inspector.owner(path).map(ToOwned::to_owned);
                 let told =
                     rows.iter().filter_map(|(key, row)| start(before.get(key), row, &owner, now));
                 out.extend(told);
             }
-            self.starts = Some(rows);
+            is_other |= self.rows.starts.as_ref() != Some(&rows);
+            self.rows.starts = Some(rows);
+        }
+        if is_other {
+            self.keep();
         }
         out.into_iter().map(|event| Swept { event, pid: None }).collect()
     }
@@ -194,6 +231,39 @@ mod tests {
         let events = account(None, &with("uid", json!(0)), now);
         assert_eq!(events[0].get(Field::AccountUserId), Some(&Fact::Integer(0)));
         assert_eq!(events[0].get(Field::AccountIsSystem), Some(&Fact::Bool(true)));
+    }
+
+    #[test]
+    fn what_changed_while_nobody_looked_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = dir.path().join("host");
+        std::fs::create_dir_all(host.join("etc/cron.d")).unwrap();
+        let passwd = host.join("etc/passwd");
+        std::fs::write(&passwd, "root:x:0:0::/root:/bin/bash\n").unwrap();
+        std::fs::write(host.join("etc/group"), "root:x:0:\n").unwrap();
+        let mut inspector = Inspector::new(crate::host_root::HostRoot::new(&host).unwrap());
+        let now = Timestamp::from_secs(1);
+        let file = dir.path().join("tables.json");
+        let look = |tables: &mut Tables, inspector: &mut Inspector| {
+            let swept = tables.look(inspector, now);
+            let mut told: Vec<String> = swept
+                .iter()
+                .filter_map(|it| it.event.text(Field::StateCheck).map(ToOwned::to_owned))
+                .collect();
+            told.sort();
+            told
+        };
+        let mut before = Tables::new(Some(file.clone()));
+        assert_eq!(look(&mut before, &mut inspector), [""; 0]);
+        drop(before);
+        std::fs::write(&passwd, "root:x:0:0::/root:/bin/bash\neve:x:0:0::/root:/bin/sh\n").unwrap();
+        let cron = "* * * * * root /usr/bin/true\n";
+        std::fs::write(host.join("etc/cron.d/x"), cron).unwrap();
+        let mut after = Tables::new(Some(file));
+        let told = look(&mut after, &mut inspector);
+        assert!(told.contains(&"account_added".to_owned()), "{told:?}");
+        assert!(told.contains(&"autostart_added".to_owned()), "{told:?}");
+        assert_eq!(look(&mut after, &mut inspector), [""; 0]);
     }
 
     #[test]
