@@ -2946,7 +2946,8 @@ export interface components {
              *       "per_hour_max": 60,
              *       "dead_man_s": 60,
              *       "refuse_programs": false,
-             *       "lock_agent": false
+             *       "lock_agent": false,
+             *       "protect_agent": false
              *     }
              */
             response: components["schemas"]["ResponsePolicy"];
@@ -3131,6 +3132,11 @@ export interface components {
              * @default 60
              */
             per_hour_max: number;
+            /**
+             * @description The kernel lets nobody but the agent change the agent's files, or end or trace its process.
+             * @default false
+             */
+            protect_agent: boolean;
             /**
              * @description Ask before programs start, and refuse known bad content.
              * @default false

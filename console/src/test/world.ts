@@ -284,6 +284,7 @@ const POLICY: PolicyState = {
       dead_man_s: 60,
       refuse_programs: false,
       lock_agent: false,
+      protect_agent: false,
     },
     groups: [],
   },

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use model::because::{Because, cause};
@@ -30,6 +30,12 @@ pub fn read(path: &Path, max: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path).ok()?.take(max as u64 + 1).read_to_end(&mut bytes).ok()?;
     (bytes.len() <= max).then_some(bytes)
+}
+
+/// Makes the folder, for nobody else, unless it is there.
+pub fn make_folder(path: &Path) -> Result<(), StateError> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| StateError { path: path.to_owned(), source })
 }
 
 /// Replaces the file, durable when this returns.

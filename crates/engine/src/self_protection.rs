@@ -58,6 +58,10 @@ model::words! {
         Mode = "mode",
         /// It could not be changed, and now it can.
         Unlocked = "unlocked",
+        /// The kernel did not let it be changed.
+        Kept = "kept",
+        /// The kernel did not let a process of the agent be ended, traced or bounded.
+        Spared = "spared",
     }
 }
 
@@ -68,6 +72,8 @@ impl Tampering {
             Self::Created => ("created", "创建了"),
             Self::Removed => ("removed", "删除了"),
             Self::Renamed => ("renamed", "重命名了"),
+            Self::Kept => ("was kept from changing", "被阻止修改"),
+            Self::Spared => ("was kept from ending or tracing", "被阻止结束或跟踪"),
             Self::Mode => ("changed mode, owner or attributes of", "修改了权限、属主或属性："),
             Self::Unlocked => ("took the immutable flag away from", "去除了不可修改标志："),
         }

@@ -272,6 +272,8 @@ pub struct ResponsePolicy {
     /// Keep the installed agent's program and unit immutable, so that not even root changes them
     /// without taking the flag away first.
     pub lock_agent: bool,
+    /// The kernel lets nobody but the agent change the agent's files, or end or trace its process.
+    pub protect_agent: bool,
 }
 
 impl Default for ResponsePolicy {
@@ -287,6 +289,7 @@ impl Default for ResponsePolicy {
             dead_man_s: 60,
             refuse_programs: false,
             lock_agent: false,
+            protect_agent: false,
         }
     }
 }

@@ -9,23 +9,31 @@ use model::enrol::EnrolToken;
 
 use crate::state::{self, StateError};
 
-const FILE: &str = "permit";
+/// Of its own, so that everybody can leave something there while all else is protected.
+pub(crate) const FOLDER: &str = "permit";
+const FILE: &str = "token";
 const BYTES_MAX: usize = 64;
 
 /// To be written right before the agent is stopped.
 pub(super) fn write(state: &Path, token: &EnrolToken) -> Result<(), StateError> {
-    state::write(&state.join(FILE), HEXLOWER.encode(&token.secret).as_bytes())
+    let folder = state.join(FOLDER);
+    state::make_folder(&folder)?;
+    state::write(&folder.join(FILE), HEXLOWER.encode(&token.secret).as_bytes())
 }
 
-/// What was left by an earlier stop permits nothing.
+/// What was left by an earlier stop permits nothing; what is left from now on does.
 pub(crate) fn clear(state: &Path) {
-    let _ = std::fs::remove_file(state.join(FILE));
+    let folder = state.join(FOLDER);
+    let _ = std::fs::remove_file(folder.join(FILE));
+    // Where it was a file once.
+    let _ = std::fs::remove_file(&folder);
+    let _ = state::make_folder(&folder);
 }
 
 /// Why the agent says goodbye.
 pub(crate) fn reason(state: &Path) -> String {
-    let secret =
-        state::read(&state.join(FILE), BYTES_MAX).and_then(|it| String::from_utf8(it).ok());
+    let secret = state::read(&state.join(FOLDER).join(FILE), BYTES_MAX)
+        .and_then(|it| String::from_utf8(it).ok());
     secret.map_or_else(|| "stopping".to_owned(), |it| format!("token {it}"))
 }
 

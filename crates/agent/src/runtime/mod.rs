@@ -4,6 +4,7 @@
 mod alive;
 mod assets;
 mod detection;
+mod kernel_guard;
 mod logins;
 mod processes;
 mod protect;

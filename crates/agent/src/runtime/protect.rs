@@ -1,5 +1,5 @@
-//! Threads that look after the agent itself: its files are watched, and the guard over programs is
-//! kept running where the policy wants one.
+//! Threads that look after the agent itself: its files are watched, and the guards over programs are
+//! kept running where the policy wants them.
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
@@ -35,9 +35,11 @@ use crate::verdict::Verdicts;
 const WATCH_CAPABILITY: &str = "self_protection";
 const LOCK_CAPABILITY: &str = "agent_lock";
 const GUARD_CAPABILITY: &str = "exec_guard";
-const LOOK: Duration = Duration::from_secs(1);
+pub(super) const LOOK: Duration = Duration::from_secs(1);
 /// The same of the same file is told once in this span.
 const AGAIN_AFTER: Duration = Duration::from_mins(1);
+/// Refused programs that wait to be entered in the kernel; more are refused by the guard alone.
+const JUDGED_MAX: usize = 1024;
 /// Files whose last telling is remembered.
 const TOLD_MAX: usize = 4096;
 
@@ -48,6 +50,8 @@ pub(super) struct Protector {
     spool: Spool,
     reporter: Reporter,
     told: Arc<Mutex<HashMap<(String, String), Instant>>>,
+    /// What the guard over programs refused, for the kernel to refuse next time.
+    judged: Arc<Mutex<Vec<PathBuf>>>,
     clock: fn() -> Timestamp,
 }
 
@@ -58,12 +62,28 @@ pub(super) struct Wanted {
     refuse: AtomicBool,
     /// The agent's files are immutable.
     lock: AtomicBool,
+    /// Nobody else changes the agent's files or ends its process.
+    protect: AtomicBool,
 }
 
 impl Wanted {
     pub(super) fn set(&self, policy: &ResponsePolicy) {
         self.refuse.store(policy.refuse_programs, Ordering::Relaxed);
         self.lock.store(policy.lock_agent, Ordering::Relaxed);
+        self.protect.store(policy.protect_agent, Ordering::Relaxed);
+    }
+
+    pub(super) fn programs(&self) -> bool {
+        self.refuse.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn agent(&self) -> bool {
+        self.protect.load(Ordering::Relaxed)
+    }
+
+    /// Whether the kernel has to refuse anything.
+    pub(super) fn any(&self) -> bool {
+        self.programs() || self.agent()
     }
 }
 
@@ -93,7 +113,7 @@ impl Protector {
         (spool, reporter): (Spool, Reporter),
         clock: fn() -> Timestamp,
     ) -> Self {
-        Self { rules, spool, reporter, told: Arc::default(), clock }
+        Self { rules, spool, reporter, told: Arc::default(), judged: Arc::default(), clock }
     }
 
     pub(super) fn start(
@@ -113,10 +133,14 @@ impl Protector {
         let watch = spawn("own files", Box::new(move || it.watch(&targets, &stopped)))?;
         let (it, stopped, asked) = (self.clone(), Arc::clone(&stop), Arc::clone(&wanted));
         let lock = spawn("own flags", Box::new(move || it.keep_locked(&asked.lock, &stopped)))?;
+        let (it, stopped, asked) = (self.clone(), Arc::clone(&stop), Arc::clone(&wanted));
+        let (dir, known) = (state_dir.to_owned(), verdicts.clone());
+        let run = move || it.decide(&dir, &known, &asked, &stopped);
+        let kernel = spawn("kernel guard", Box::new(run))?;
         let (stopped, asked) = (Arc::clone(&stop), Arc::clone(&wanted));
         let guard =
             spawn("guard", Box::new(move || self.guard(&verdicts, &asked.refuse, &stopped)))?;
-        Ok(Protection { stop, wanted, threads: vec![watch, lock, guard] })
+        Ok(Protection { stop, wanted, threads: vec![watch, lock, kernel, guard] })
     }
 
     fn watch(&self, targets: &[PathBuf], stop: &AtomicBool) {
@@ -271,13 +295,32 @@ impl Protector {
             News::Told(Told::Late { path, pid }) => (Guarded::Late, path, pid),
             News::Told(Told::Overflow) => (Guarded::Late, PathBuf::from("programs"), 0),
         };
+        if what == Guarded::Refused {
+            let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+            if judged.len() < JUDGED_MAX {
+                judged.push(path.clone());
+            }
+        }
         let path = path.display().to_string();
         if self.is_new(&path, what.as_str()) {
             self.tell(vec![self.rules.guarded(what, &path, pid, now)]);
         }
     }
 
-    fn is_new(&self, path: &str, what: &str) -> bool {
+    /// What the guard over programs refused since the last time.
+    pub(super) fn take_judged(&self) -> Vec<PathBuf> {
+        std::mem::take(&mut *self.judged.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn rules(&self) -> &SelfProtection {
+        &self.rules
+    }
+
+    pub(super) fn reporter(&self) -> &Reporter {
+        &self.reporter
+    }
+
+    pub(super) fn is_new(&self, path: &str, what: &str) -> bool {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() >= TOLD_MAX {
             told.retain(|_, at| at.elapsed() < AGAIN_AFTER);
@@ -290,7 +333,7 @@ impl Protector {
         !again
     }
 
-    fn tell(&self, findings: Vec<Finding>) {
+    pub(super) fn tell(&self, findings: Vec<Finding>) {
         if findings.is_empty() {
             return;
         }
@@ -304,7 +347,7 @@ impl Protector {
 }
 
 /// The agent's program, its unit and its state.
-fn own_files(state_dir: &Path) -> Vec<PathBuf> {
+pub(super) fn own_files(state_dir: &Path) -> Vec<PathBuf> {
     let unit = Places::under(Path::new("/")).unit;
     let program = std::fs::read_link("/proc/self/exe").ok();
     [Some(state_dir.to_owned()), Some(unit), program].into_iter().flatten().collect()
@@ -323,7 +366,7 @@ fn understood(change: &FileChange) -> Option<(&String, Tampering)> {
 
 /// The agent itself, or whatever else runs its very program: an installer stops it before it
 /// changes anything, and that is told by other means.
-fn is_own(pid: u32) -> bool {
+pub(super) fn is_own(pid: u32) -> bool {
     let file = |it: String| std::fs::metadata(it).ok().map(|it| (it.dev(), it.ino()));
     pid == std::process::id()
         || file(format!("/proc/{pid}/exe"))

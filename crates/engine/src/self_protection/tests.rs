@@ -54,7 +54,7 @@ fn every_case_does_what_it_says() {
             cases += 1;
         }
     }
-    assert_eq!(cases, 15);
+    assert_eq!(cases, 17);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -38,6 +39,7 @@ pub(crate) fn check(checks: &mut Checks, dir: &Path) {
     check_tries(checks, "allowed before", &scene.tries(), true);
     scene.restore();
     scene.protect(&mut lsm);
+    lsm.protect_self().unwrap();
     lsm.protect_process(sleeper.id(), Guarded::Whole).unwrap();
     lsm.protect_process(orderly.id(), Guarded::Orderly).unwrap();
     check_tries(checks, "refused", &scene.tries(), false);
@@ -48,6 +50,13 @@ pub(crate) fn check(checks: &mut Checks, dir: &Path) {
     checks.that("allowed: the agent itself writes", own);
     let processes = refused_to_processes(sleeper.id());
     check_tries(checks, "refused", &processes, false);
+    let own = std::process::id().to_string();
+    check_tries(
+        checks,
+        "refused",
+        &[("SIGKILL to the agent", try_(|| does(&["kill", "-9", &own])))],
+        false,
+    );
     let alive = sleeper.try_wait().unwrap().is_none();
     let alive = if alive { Ok(()) } else { Err("it ended".to_owned()) };
     checks.that("the protected process lives", alive);
@@ -111,6 +120,10 @@ fn refuses_programs(checks: &mut Checks, lsm: &mut Lsm, dir: &Path) {
     expect(checks, "allowed: a copy of it, which is another file", runs(&copy), Ok(true));
     lsm.allow_files().unwrap();
     expect(checks, "allowed again: the file", runs(&bad), Ok(true));
+    lsm.refuse_file(&bad).unwrap();
+    fs::OpenOptions::new().append(true).open(&bad).and_then(|mut it| it.write_all(b"x")).unwrap();
+    expect(checks, "allowed: the file with another content", runs(&bad), Ok(true));
+    lsm.allow_files().unwrap();
     let counts = lsm.counts();
     let counted = if counts.unjudged == 0 { Ok(()) } else { Err(format!("{counts:?}")) };
     checks.that("every content was summed", counted);

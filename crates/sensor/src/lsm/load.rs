@@ -18,7 +18,9 @@ use crate::health::Missing;
 const OBJECT: &[u8] = include_bytes!("../../bpf/lsm.bpf.o");
 
 /// Needs `bpf_ima_file_hash`, and to be let sleep.
-const BY_CONTENT: &str = "exec_by_content";
+pub const BY_CONTENT: &str = "exec_by_content";
+/// The function of the kernel's integrity subsystem behind it.
+const SUMS: &str = "ima_file_hash";
 /// Two forms of one hook, of which the kernel has one.
 const BARE: &str = "change_attributes";
 const MAPPED: &str = "change_attributes_mapped";
@@ -90,6 +92,11 @@ fn absent(btf: &Btf<'_>, object: &mut OpenObject) -> Vec<Missing> {
         Some(form.len())
     };
     let mut absent = Vec::new();
+    // Without it the helper is there, and sums nothing.
+    if btf.type_by_name::<types::Func<'_>>(SUMS).is_none() {
+        let reason = "this kernel does not sum the content of files: it has no integrity subsystem";
+        absent.push(Missing::new(BY_CONTENT, reason));
+    }
     for program in object.progs_mut() {
         let name = program.name().to_string_lossy().into_owned();
         let section = program.section().to_string_lossy().into_owned();

@@ -18,6 +18,7 @@ use std::time::Duration;
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
 use model::time::Timestamp;
 
+pub use load::BY_CONTENT;
 pub use record::Refused;
 
 use crate::ebpf::ring::Ring;
@@ -37,6 +38,7 @@ const IDENTITY_BYTES: usize = 32;
 
 type Digest = [u8; 32];
 type Identity = [u8; IDENTITY_BYTES];
+type Process = [u8; 16];
 
 /// Why the kernel does not take decisions from here.
 #[derive(Debug, thiserror::Error)]
@@ -137,6 +139,9 @@ pub struct Lsm {
     places: HashMap<Place, (PathBuf, u32)>,
     contents: HashSet<Digest>,
     files: HashMap<PathBuf, Identity>,
+    /// Processes of the map, this one aside.
+    processes: HashSet<Process>,
+    own: Process,
     /// Grows with every change of the contents.
     generation: u32,
 }
@@ -162,14 +167,13 @@ impl Lsm {
             places: HashMap::new(),
             contents: HashSet::new(),
             files: HashMap::new(),
+            processes: HashSet::new(),
+            own: Process::default(),
             generation: 0,
         };
         let own = it.learn(Path::new("/proc/self/stat"))?;
-        it.put_process(own.pid, own.started_ticks, PROTECTED | TRUSTED)?;
-        for (kind, id) in &it.loaded.own {
-            let key = [kind.to_ne_bytes(), id.to_ne_bytes()].concat();
-            put(&it.loaded.objects, "objects", &key, &1u32.to_ne_bytes())?;
-        }
+        it.own = process(own.pid, own.started_ticks);
+        it.put_process(it.own, TRUSTED)?;
         Ok(it)
     }
 
@@ -237,8 +241,29 @@ impl Lsm {
         self.order(None)
     }
 
-    /// Ends the protection of every path, but not of processes.
+    /// Protects this process, and the programs by which it does, from everybody else.
+    pub fn protect_self(&mut self) -> Result<(), LsmError> {
+        for (kind, id) in &self.loaded.own {
+            put(&self.loaded.objects, "objects", &object(*kind, *id), &1u32.to_ne_bytes())?;
+        }
+        self.put_process(self.own, PROTECTED | TRUSTED)
+    }
+
+    /// Ends the protection of every path and process; refused programs stay refused.
     pub fn release(&mut self) -> Result<(), LsmError> {
+        self.put_process(self.own, TRUSTED)?;
+        for process in self.processes.drain() {
+            let map = &self.loaded.processes;
+            map.delete(&process).map_err(|it| LsmError::Map("processes", it))?;
+        }
+        for (kind, id) in &self.loaded.own {
+            match self.loaded.objects.delete(&object(*kind, *id)) {
+                Err(error) if error.kind() != libbpf_rs::ErrorKind::NotFound => {
+                    return Err(LsmError::Map("objects", error));
+                }
+                _ => {}
+            }
+        }
         for (place, _) in self.places.drain() {
             self.loaded.places.delete(&place).map_err(|it| LsmError::Map("places", it))?;
         }
@@ -249,7 +274,10 @@ impl Lsm {
     pub fn protect_process(&mut self, pid: u32, how: Guarded) -> Result<(), LsmError> {
         let task = procfs::task(pid).ok_or(LsmError::NoProcess(pid))?;
         let orderly = if how == Guarded::Orderly { ORDERLY } else { 0 };
-        self.put_process(pid, task.started_ns / TICK_NS, PROTECTED | TRUSTED | orderly)
+        let process = process(pid, task.started_ns / TICK_NS);
+        self.put_process(process, PROTECTED | TRUSTED | orderly)?;
+        self.processes.insert(process);
+        Ok(())
     }
 
     /// Waits up to `timeout` for a refusal.
@@ -274,13 +302,8 @@ impl Lsm {
         Counts { untold: number(&bytes, 0), unjudged: number(&bytes, 8) }
     }
 
-    fn put_process(&self, pid: u32, started_ticks: u64, bits: u32) -> Result<(), LsmError> {
-        let mut key = [0; 16];
-        let (ticks, rest) = key.split_at_mut(8);
-        ticks.copy_from_slice(&started_ticks.to_ne_bytes());
-        let (number, _) = rest.split_at_mut(4);
-        number.copy_from_slice(&pid.to_ne_bytes());
-        put(&self.loaded.processes, "processes", &key, &bits.to_ne_bytes())
+    fn put_process(&self, process: Process, bits: u32) -> Result<(), LsmError> {
+        put(&self.loaded.processes, "processes", &process, &bits.to_ne_bytes())
     }
 
     /// Writes `struct orders`; with a probe, its programs learn what is opened next.
@@ -327,6 +350,21 @@ impl Lsm {
 const PROTECTED: u32 = 1;
 const TRUSTED: u32 = 2;
 const ORDERLY: u32 = 4;
+
+/// `struct process`: the time first, so that the number of a process can be used again.
+fn process(pid: u32, started_ticks: u64) -> Process {
+    let mut key = Process::default();
+    let (ticks, rest) = key.split_at_mut(8);
+    ticks.copy_from_slice(&started_ticks.to_ne_bytes());
+    let (number, _) = rest.split_at_mut(4);
+    number.copy_from_slice(&pid.to_ne_bytes());
+    key
+}
+
+/// `struct object`.
+fn object(kind: u32, id: u32) -> Vec<u8> {
+    [kind.to_ne_bytes(), id.to_ne_bytes()].concat()
+}
 
 fn put(map: &MapHandle, name: &'static str, key: &[u8], value: &[u8]) -> Result<(), LsmError> {
     map.update(key, value, MapFlags::ANY).map_err(|it| LsmError::Map(name, it))

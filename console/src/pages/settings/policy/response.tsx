@@ -91,6 +91,12 @@ export function ResponsePolicy({ response, onChange }: Props) {
         value={response.lock_agent}
         onChange={(lock_agent) => onChange({ lock_agent })}
       />
+      <Toggle
+        label={t("response.protect")}
+        about={t("response.protect_about")}
+        value={response.protect_agent}
+        onChange={(protect_agent) => onChange({ protect_agent })}
+      />
     </Group>
   );
 }
