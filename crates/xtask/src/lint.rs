@@ -45,7 +45,8 @@ pub(crate) fn run(shell: &Shell) -> Result<ExitCode> {
         (
             "shellcheck",
             shell.command("shellcheck"),
-            scripts.iter().map(String::as_str).collect(),
+            // With what they include.
+            ["-x"].into_iter().chain(scripts.iter().map(String::as_str)).collect(),
             &shell.root,
         ),
     ];
