@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use model::time::Timestamp;
+use sensor::programs::KernelProgram;
 
 use super::{Swept, state};
 use crate::collect::process::parse::number;
@@ -79,7 +80,7 @@ impl Programs {
         let own = std::process::id();
         let mut out = Vec::new();
         for program in news {
-            let held = holders.get(&program.id).map(Vec::as_slice).unwrap_or_default();
+            let held = held_by(&program, &loaded, &holders);
             let is_known = |pid: &u32| *pid == own || is_packaged(root, inspector, *pid);
             if held.iter().any(is_known) {
                 continue;
@@ -98,6 +99,21 @@ impl Programs {
         }
         out
     }
+}
+
+/// Who has it open. One that is reached by jumps from another only is held by no process but by the
+/// table of jumps: it belongs to whoever holds the programs that it shares a map with.
+fn held_by(
+    program: &KernelProgram,
+    loaded: &[KernelProgram],
+    holders: &HashMap<u32, Vec<u32>>,
+) -> Vec<u32> {
+    if let Some(direct) = holders.get(&program.id) {
+        return direct.clone();
+    }
+    let kin = loaded.iter().filter(|it| it.maps.iter().any(|map| program.maps.contains(map)));
+    let pids: BTreeSet<u32> = kin.filter_map(|it| holders.get(&it.id)).flatten().copied().collect();
+    pids.into_iter().collect()
 }
 
 fn is_packaged(root: &HostRoot, inspector: &Inspector, pid: u32) -> bool {
@@ -187,11 +203,22 @@ mod tests {
         let root = HostRoot::live().unwrap();
         let inspector = Inspector::new(HostRoot::live().unwrap());
         let told = Programs::default().foreign(&root, &inspector, Timestamp(0));
-        let names: BTreeSet<&str> =
-            loaded.iter().filter(|it| own.contains(&it.id)).map(|it| it.name.as_str()).collect();
+        let maps: BTreeSet<u32> = loaded
+            .iter()
+            .filter(|it| own.contains(&it.id))
+            .flat_map(|it| it.maps.clone())
+            .collect();
+        let kin: Vec<&KernelProgram> =
+            loaded.iter().filter(|it| it.maps.iter().any(|map| maps.contains(map))).collect();
+        assert!(kin.len() > own.len(), "what is jumped to is held by no descriptor");
         // Other processes may have loaded programs of the same name; ours lead to nothing.
-        let of_own = told.iter().filter(|it| it.pid == Some(std::process::id()));
-        assert_eq!(of_own.count(), 0, "{names:?}");
+        for program in kin {
+            let begins = format!("program {} of uid", program.id);
+            let is_told = |it: &Swept| {
+                it.event.text(Field::StateDetail).is_some_and(|text| text.starts_with(&begins))
+            };
+            assert!(!told.iter().any(is_told), "{}", program.name);
+        }
         assert!(told.iter().all(|it| it.event.text(Field::StateCheck) == Some("foreign_bpf")));
     }
 }
