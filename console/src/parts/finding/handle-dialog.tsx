@@ -1,6 +1,6 @@
 // The decision about findings: what can be done, how, and what will then happen.
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { Alert, Checkbox, Form, Input, Modal, Radio } from "antd";
+import { Alert, Checkbox, Modal, Radio } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { act, read } from "../../api";
@@ -8,6 +8,7 @@ import type { HandleAction, HandleOptions, Outcome } from "../../contract";
 import { useProblemText } from "../problem";
 import { Loaded } from "../states";
 import { useText } from "../text";
+import { Effects, Plan, Remark } from "./decision";
 import type { Asked } from "./handle";
 import { ActionOptions } from "./handle-options";
 
@@ -21,7 +22,6 @@ const ACTIONS = [
 ] as const satisfies HandleAction[];
 /** What may be offered for a rule that this server does not know. */
 const ALWAYS: HandleAction[] = ["mark_handled", "ignore"];
-const REMARK_MAX = 1_000;
 
 interface Props {
   findings: Asked;
@@ -94,34 +94,12 @@ export function HandleDialog({ findings, onClose, onDone }: Props) {
         options={options}
         onChange={(change) => setOptions((it) => ({ ...it, confirm: false, ...change }))}
       />
-      <Form layout="vertical">
-        <Form.Item
-          label={needsRemark ? t("handle.remark") : t("handle.remark_optional")}
-          htmlFor="handle-remark"
-        >
-          <Input.TextArea
-            id="handle-remark"
-            rows={2}
-            maxLength={REMARK_MAX}
-            value={remark}
-            placeholder={t("handle.remark_hint")}
-            onChange={(event) => setRemark(event.target.value)}
-          />
-        </Form.Item>
-      </Form>
-      <section className="plan" aria-label={t("handle.plan")} aria-live="polite">
-        <h3>{t("handle.plan")}</h3>
+      <Remark value={remark} required={needsRemark} onChange={setRemark} />
+      <Plan>
         <Loaded query={plan} lines={2}>
           {(it) => (
             <>
-              <p>{text(it.summary)}</p>
-              {it.effects.length > 0 && (
-                <ul>
-                  {it.effects.map((effect) => (
-                    <li key={effect.en}>{text(effect)}</li>
-                  ))}
-                </ul>
-              )}
+              <Effects summary={it.summary} effects={it.effects} />
               {it.warnings.map((warning) => (
                 <Alert key={warning.en} type="warning" showIcon title={text(warning)} />
               ))}
@@ -136,7 +114,7 @@ export function HandleDialog({ findings, onClose, onDone }: Props) {
             {t("whitelist.confirm")}
           </Checkbox>
         )}
-      </section>
+      </Plan>
       {handle.error && <Alert type="error" showIcon title={say(handle.error)} />}
     </Modal>
   );

@@ -1,17 +1,16 @@
 // One decision about all events of a kind: the plan first, then how far it is, and the way back.
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { Alert, Form, Input, Modal, Radio } from "antd";
+import { Alert, Modal, Radio } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { act, read } from "../../api";
 import type { JobAction, JobFilter } from "../../contract";
 import { useProblemText } from "../problem";
 import { Loaded } from "../states";
-import { useText } from "../text";
+import { Effects, Plan, Remark } from "./decision";
 import { JobProgress, useJobSubject } from "./job-progress";
 
 const ACTIONS = ["mark_handled", "ignore"] as const satisfies JobAction[];
-const REMARK_MAX = 1_000;
 
 interface Props {
   filter: Partial<JobFilter>;
@@ -29,7 +28,6 @@ export function JobDialog({ filter, onClose }: Props) {
 
 function AskDialog({ filter, onClose, onBegun }: Props & { onBegun: (id: string) => void }) {
   const { t } = useTranslation();
-  const text = useText();
   const say = useProblemText();
   const subject = useJobSubject(filter);
   const [action, setAction] = useState<JobAction>("mark_handled");
@@ -65,40 +63,18 @@ function AskDialog({ filter, onClose, onBegun }: Props & { onBegun: (id: string)
           </Radio>
         ))}
       </Radio.Group>
-      <Form layout="vertical">
-        <Form.Item
-          label={needsRemark ? t("handle.remark") : t("handle.remark_optional")}
-          htmlFor="job-remark"
-        >
-          <Input.TextArea
-            id="job-remark"
-            rows={2}
-            maxLength={REMARK_MAX}
-            value={remark}
-            placeholder={t("handle.remark_hint")}
-            onChange={(event) => setRemark(event.target.value)}
-          />
-        </Form.Item>
-      </Form>
-      <section className="plan" aria-label={t("handle.plan")} aria-live="polite">
-        <h3>{t("handle.plan")}</h3>
+      <Remark value={remark} required={needsRemark} onChange={setRemark} />
+      <Plan>
         <Loaded query={plan} lines={3}>
           {(it) =>
             it.findings === 0 ? (
               <p>{t("job.none")}</p>
             ) : (
-              <>
-                <p>{text(it.summary)}</p>
-                <ul>
-                  {it.effects.map((effect) => (
-                    <li key={effect.en}>{text(effect)}</li>
-                  ))}
-                </ul>
-              </>
+              <Effects summary={it.summary} effects={it.effects} />
             )
           }
         </Loaded>
-      </section>
+      </Plan>
       {begin.error && <Alert type="error" showIcon title={say(begin.error)} />}
     </Modal>
   );
