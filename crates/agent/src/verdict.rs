@@ -6,7 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 
@@ -60,6 +61,7 @@ pub struct Judged {
 #[derive(Clone, Debug, Default)]
 pub struct Verdicts {
     shared: Arc<RwLock<Known>>,
+    changed: Arc<(Mutex<u64>, Condvar)>,
     file: Option<Arc<PathBuf>>,
 }
 
@@ -99,7 +101,7 @@ impl Verdicts {
         let mut known = self.shared.write().unwrap_or_else(PoisonError::into_inner);
         known.by_digest = by_digest;
         known.skipped = skipped;
-        known.generation += 1;
+        self.grow(&mut known);
         skipped
     }
 
@@ -123,6 +125,21 @@ impl Verdicts {
     /// Grows whenever an answer may have become another.
     pub fn generation(&self) -> u64 {
         self.shared.read().unwrap_or_else(PoisonError::into_inner).generation
+    }
+
+    /// Waits until an answer may be another than at `generation`, at most for `timeout`.
+    pub fn wait_past(&self, generation: u64, timeout: Duration) {
+        let (now, changed) = &*self.changed;
+        let now = now.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whichever way the wait ends, the caller looks for itself.
+        let _ = changed.wait_timeout_while(now, timeout, |now| *now == generation);
+    }
+
+    fn grow(&self, known: &mut Known) {
+        known.generation += 1;
+        let (now, changed) = &*self.changed;
+        *now.lock().unwrap_or_else(PoisonError::into_inner) = known.generation;
+        changed.notify_all();
     }
 
     /// Lines of the list that were left out.
@@ -151,7 +168,7 @@ impl Verdicts {
     fn change(&self, change: impl FnOnce(&mut HashMap<Sha256, Judged>)) -> Result<(), StateError> {
         let mut known = self.shared.write().unwrap_or_else(PoisonError::into_inner);
         change(&mut known.by_digest);
-        known.generation += 1;
+        self.grow(&mut known);
         let Some(file) = &self.file else { return Ok(()) };
         let mut lines: Vec<String> = known
             .by_digest
@@ -188,6 +205,21 @@ mod tests {
 
     fn digest(hex: &str) -> Sha256 {
         HEXLOWER.decode(hex.as_bytes()).unwrap().try_into().unwrap()
+    }
+
+    #[test]
+    fn whoever_waits_for_a_change_hears_of_it() {
+        let it = Verdicts::default();
+        let (before, twin) = (it.generation(), it.clone());
+        let waiting = std::thread::spawn(move || {
+            twin.wait_past(before, Duration::from_mins(1));
+            twin.of(&digest(BAD)).map(|it| it.verdict)
+        });
+        it.set(digest(BAD), Verdict::Malicious, "").unwrap();
+        assert_eq!(waiting.join().unwrap(), Some(Verdict::Malicious));
+        let after = it.generation();
+        it.wait_past(after, Duration::from_millis(1));
+        assert_eq!(it.generation(), after, "without a change the wait ends by its time");
     }
 
     #[test]

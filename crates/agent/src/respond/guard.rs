@@ -277,21 +277,27 @@ fn run_once(
 ) -> std::io::Result<String> {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let lines = lines_of(&mut child);
-    let mut input = child.stdin.take();
-    let mut refused: HashSet<Digest> = HashSet::new();
-    let mut generation = None;
+    let over = AtomicBool::new(false);
+    let why = std::thread::scope(|scope| {
+        if let Some(input) = child.stdin.take() {
+            let over = &over;
+            scope.spawn(move || keep_told(input, verdicts, over));
+        }
+        let why = heed(&lines, tell, stop);
+        over.store(true, Ordering::Relaxed);
+        // It may be deaf: ending it also ends a write that waits for it.
+        child.kill().map(|()| why)
+    })?;
+    child.wait()?;
+    Ok(why)
+}
+
+/// Hears the guard until it ends, is silent for too long, or the agent stops.
+fn heed(lines: &Receiver<String>, tell: &impl Fn(News), stop: &AtomicBool) -> String {
     let mut patience = START_MAX;
-    let why = loop {
+    loop {
         if stop.load(Ordering::Relaxed) {
             break "the agent stops".to_owned();
-        }
-        if generation != Some(verdicts.generation())
-            && let Some(input) = &mut input
-        {
-            generation = Some(verdicts.generation());
-            if send(input, &mut refused, verdicts.refused()).is_err() {
-                break "it does not listen any more".to_owned();
-            }
         }
         match lines.recv_timeout(patience) {
             Ok(line) => {
@@ -306,11 +312,24 @@ fn run_once(
             Err(RecvTimeoutError::Timeout) => break "its beat stayed out".to_owned(),
             Err(RecvTimeoutError::Disconnected) => break "it ended by itself".to_owned(),
         }
-    };
-    drop(input);
-    child.kill()?;
-    child.wait()?;
-    Ok(why)
+    }
+}
+
+/// Tells the guard what is refused, at once with every change: whoever is told that a content may
+/// not run relies on it. Ends with the guard.
+fn keep_told(mut input: impl std::io::Write, verdicts: &Verdicts, over: &AtomicBool) {
+    let mut refused = HashSet::new();
+    let mut told = None;
+    while !over.load(Ordering::Relaxed) {
+        let generation = verdicts.generation();
+        if told != Some(generation) {
+            if send(&mut input, &mut refused, verdicts.refused()).is_err() {
+                return;
+            }
+            told = Some(generation);
+        }
+        verdicts.wait_past(generation, BEAT);
+    }
 }
 
 fn send(

@@ -21,8 +21,8 @@ const PROGRAM: &str = "/var/tmp/acted-out/chronyd";
 const COPY: &str = "/var/tmp/acted-out/copy-of-it";
 const ADDRESS: &str = "203.0.113.9";
 
-/// A root of its own over the machine's, and the old one out of sight; a timer outside ends what
-/// hangs.
+/// A root of its own over the machine's, and the old one out of sight, with the program where no
+/// mount hides it; a timer outside ends what hangs.
 const BOOT: &str = r#"
 set -e
 place=$1 program=$2; shift 2
@@ -30,7 +30,8 @@ mount --make-rprivate /
 mount -t tmpfs tmpfs "$place"
 mkdir "$place/layer" "$place/work" "$place/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$place/layer,workdir=$place/work" "$place/root"
-[ -x "$place/root$program" ] || { mkdir -p "$place/root${program%/*}"; cp "$program" "$place/root$program"; }
+mkdir -p "$place/root/opt"
+cp "$program" "$place/root/opt/garrison"
 cd "$place/root"
 mount -t proc proc proc
 mount -t sysfs sysfs sys
@@ -44,7 +45,7 @@ mount -t tmpfs tmpfs run
 mkdir -p tmp/old var/tmp/acted-out
 pivot_root . tmp/old
 umount -l /tmp/old
-exec timeout -s KILL 240 "$program" "$@"
+exec timeout -s KILL 240 /opt/garrison "$@"
 "#;
 
 struct Guest {
