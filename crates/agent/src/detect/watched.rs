@@ -1,6 +1,8 @@
 //! What the sensor is told to watch on this host: where files decide who may what, what starts,
 //! what is remembered of it, and what is secret.
 
+use crate::collect::account::passwd::{Passwd, passwd};
+use crate::collect::fields::text;
 use crate::collect::users::PASSWD_BYTES_MAX;
 use crate::host_root::HostRoot;
 
@@ -52,17 +54,14 @@ pub fn sensor(root: &HostRoot) -> sensor::Config {
 
 /// Homes of people and of root: of accounts whose shell lets in.
 fn homes(root: &HostRoot) -> Vec<String> {
-    let passwd = root.read("/etc/passwd", PASSWD_BYTES_MAX).unwrap_or_default();
-    let mut homes: Vec<String> = String::from_utf8_lossy(&passwd)
-        .lines()
-        .filter_map(|line| {
-            let mut fields = line.split(':').skip(5);
-            let (home, shell) = (fields.next()?.trim_end_matches('/'), fields.next()?);
-            let lets_in = !shell.ends_with("/nologin") && !shell.ends_with("/false");
-            let is_own = home.len() > 1 && !matches!(home, "/bin" | "/dev" | "/usr/sbin");
-            (lets_in && is_own && home.starts_with('/')).then(|| home.to_owned())
-        })
-        .collect();
+    let bytes = root.read("/etc/passwd", PASSWD_BYTES_MAX).unwrap_or_default();
+    let own = |it: Passwd| {
+        let lets_in = !it.shell.ends_with(b"/nologin") && !it.shell.ends_with(b"/false");
+        let home = text(&it.home).trim_end_matches('/').to_owned();
+        let is_own = home.len() > 1 && !matches!(home.as_str(), "/bin" | "/dev" | "/usr/sbin");
+        (lets_in && is_own && home.starts_with('/')).then_some(home)
+    };
+    let mut homes: Vec<String> = passwd(&bytes).rows.into_iter().filter_map(own).collect();
     homes.sort();
     homes.dedup();
     homes.truncate(HOMES_MAX);
