@@ -177,6 +177,16 @@ for (const mood of ["empty", "failing"] as const) {
   });
 }
 
+test("without a server there is no score", async ({ page }) => {
+  await serve(page, "empty");
+  await choose(page, "en", "light");
+  await page.goto(ORIGIN);
+  await settled(page);
+  const card = page.locator(".card", { hasText: "Security score" });
+  await expect(card).toContainText("No servers yet");
+  await expect(card).not.toContainText("100");
+});
+
 test("a cut feed is told, and how old the numbers are", async ({ page }) => {
   await serve(page, "full", "cut");
   await choose(page, "en", "light");

@@ -14,17 +14,22 @@ const GOOD_FROM = 90;
 const FAIR_FROM = 70;
 
 export function Cards({ dashboard }: { dashboard: Dashboard }) {
+  const { t } = useTranslation();
   const { data: rules } = useQuery(read.rules());
   const checked = (kind: FindingKind) => !rules || rules.items.some((it) => it.kind === kind);
   return (
     <div className="cards">
-      <ScoreCard score={dashboard.score} />
+      {dashboard.protection.total > 0 ? (
+        <ScoreCard score={dashboard.score} />
+      ) : (
+        <BlankCard title={t("dashboard.score")} why={t("servers.none")} />
+      )}
       {KINDS.map((kind) => {
         const risk = dashboard.risks.find((it) => it.kind === kind);
         return checked(kind) || (risk?.open ?? 0) > 0 ? (
           <RiskCard key={kind} kind={kind} risk={risk} />
         ) : (
-          <UncheckedCard key={kind} kind={kind} />
+          <BlankCard key={kind} title={t(`kind.${kind}`)} why={t("dashboard.unchecked")} />
         );
       })}
     </div>
@@ -80,14 +85,13 @@ function RiskCard({
   );
 }
 
-/** No rule of this kind exists yet: neither a zero nor green would be honest. */
-function UncheckedCard({ kind }: { kind: FindingKind }) {
-  const { t } = useTranslation();
+/** Nothing was looked at: neither a zero, a hundred nor green would be honest. */
+function BlankCard({ title, why }: { title: string; why: string }) {
   return (
     <div className="card" data-kind="none">
-      <span className="card-title">{t(`kind.${kind}`)}</span>
+      <span className="card-title">{title}</span>
       <span className="card-number muted">—</span>
-      <span className="card-foot muted">{t("dashboard.unchecked")}</span>
+      <span className="card-foot muted">{why}</span>
     </div>
   );
 }
