@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::hosts::log;
+use super::audit::log;
 use super::rows::{Out, conflict, count, json};
 use super::state::Writing;
 use super::{SqliteStore, backup, decide, schema, whitelist};

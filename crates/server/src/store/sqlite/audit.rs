@@ -58,6 +58,14 @@ impl AuditStore for SqliteStore {
     }
 }
 
+/// Writes the audit entry of a change to `target`.
+pub(super) fn log(writing: &Writing<'_>, audit: &mut AuditEntry, target: &str) -> Out<()> {
+    if audit.target.is_empty() {
+        target.clone_into(&mut audit.target);
+    }
+    append(writing, audit).map(|_| ())
+}
+
 /// Seals `entry` to the one before. Every change a person makes ends here.
 pub(super) fn append(writing: &Writing<'_>, entry: &AuditEntry) -> Out<AuditId> {
     let last: Option<(i64, [u8; 32])> = writing

@@ -7,8 +7,10 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde_json::json;
 
 use super::SqliteStore;
-use super::audit::append;
-use super::hosts::{change_host_state, group, insert, log, set_facts};
+use super::audit::{append, log};
+use super::groups::group;
+use super::hosts::{insert, set_facts};
+use super::protection::change_host_state;
 use super::rows::{Out, cut_page, decode_cursor, limit, missing, word};
 use super::state::Writing;
 use crate::store::{

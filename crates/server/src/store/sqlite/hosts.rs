@@ -1,34 +1,31 @@
 //! Hosts and groups.
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 use model::finding::{FindingKind, Severity};
 use model::id::{GroupId, HostId};
 use model::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::audit::append;
+use super::audit::log;
+use super::groups::{DEFAULT_GROUP, add_hosts, group, group_from_row, move_to_group};
+use super::protection::{HostState, change_host_state, load_state, move_counters};
 use super::rows::{
     Out, conflict, count, decode_cursor, encode_cursor, json, limit, missing, numbered, word,
 };
 use super::state::Writing;
-use super::tally::add_counter;
 use super::{SqliteStore, delta, findings};
 use crate::store::{
-    AuditEntry, Capability, Connection as Link, CountFilter, FindingStore, Group, HeartbeatRow,
-    HelloRow, Host, HostDay, HostDetail, HostFacts, HostFilter, HostIdentity, HostPatch, HostSort,
-    HostStore, KindCounts, LogEvent, Login, OpenCount, Order, Page, PageAsk, Protection, Result,
-    StoreError, Usage, protection_of, summary_column,
+    AuditEntry, Connection as Link, CountFilter, FindingStore, Group, HeartbeatRow, HelloRow, Host,
+    HostDay, HostDetail, HostFacts, HostFilter, HostIdentity, HostPatch, HostSort, HostStore,
+    KindCounts, LogEvent, Login, OpenCount, Order, Page, PageAsk, Protection, Result, StoreError,
+    Usage, summary_column,
 };
 
 /// Hosts looked at for one page of a filtered list.
 const LOOKED_AT_MAX: usize = 20_000;
-/// Most capabilities and table specifications of one host.
-const CAPABILITIES_MAX: usize = 64;
+/// Most table specifications of one host.
 const SPECS_MAX: usize = 64;
 const DETAIL_DAYS: i64 = 30;
-pub(super) const DEFAULT_GROUP: GroupId = GroupId(1);
 
 #[async_trait]
 impl HostStore for SqliteStore {
@@ -301,14 +298,6 @@ fn newest<T>(
     Ok(Page { items: page.items.into_iter().map(|it| it.1).collect(), next: page.next })
 }
 
-/// Writes the audit entry of a change to `target`.
-pub(super) fn log(writing: &Writing<'_>, audit: &mut AuditEntry, target: &str) -> Out<()> {
-    if audit.target.is_empty() {
-        target.clone_into(&mut audit.target);
-    }
-    append(writing, audit).map(|_| ())
-}
-
 const HOST_COLUMNS: &str = "h.id, m.facts, h.group_id, g.name, h.importance, m.remark,
     h.connection, h.protection, m.capabilities, h.asset_risk, h.vulnerability, h.unsafe_setting,
     h.alarm, h.risk, m.enrolled_at, h.last_seen_at, h.revoked_at, m.resident_bytes, m.cpu_ratio,
@@ -458,143 +447,6 @@ fn detail(sql: &Connection, id: HostId, now: Timestamp, open: Vec<OpenCount>) ->
         .query_row(params![id.0], |row| Ok((row.get(0)?, json(row, 1)?)))?;
     let certificate_expires_at = expires.map(Timestamp);
     Ok(HostDetail { host, open, asset_counts, days, certificate_expires_at, costs })
-}
-
-fn group_from_row(row: &Row<'_>) -> rusqlite::Result<Group> {
-    Ok(Group {
-        id: GroupId(row.get(0)?),
-        name: row.get(1)?,
-        hosts: count(row, 2)?,
-        is_default: row.get(3)?,
-    })
-}
-
-pub(super) fn group(sql: &Connection, id: GroupId) -> Out<Group> {
-    let mut statement =
-        sql.prepare_cached("SELECT id, name, hosts, is_default FROM host_group WHERE id = ?1")?;
-    statement.query_row(params![id.0], group_from_row).optional()?.ok_or_else(|| missing("group"))
-}
-
-/// Moves a host and what it adds to the counters of its group.
-fn move_to_group(writing: &mut Writing<'_>, id: HostId, to: GroupId) -> Out<()> {
-    group(writing.sql, to)?;
-    let from: i64 =
-        writing.sql.query_row("SELECT group_id FROM host WHERE id = ?1", params![id.0], |row| {
-            row.get(0)
-        })?;
-    if from == to.0 {
-        return Ok(());
-    }
-    writing.settle()?;
-    for (scope, sign) in [(-from, -1), (-to.0, 1)] {
-        writing.sql.execute(
-            "INSERT INTO open_count (scope, category, severity, count)
-             SELECT ?1, category, severity, count * ?2 FROM open_count WHERE scope = ?3
-             ON CONFLICT DO UPDATE SET count = count + excluded.count",
-            params![scope, sign, id.0],
-        )?;
-    }
-    writing.sql.execute("DELETE FROM open_count WHERE scope = ?1 AND count = 0", params![-from])?;
-    writing.sql.execute("UPDATE host SET group_id = ?2 WHERE id = ?1", params![id.0, to.0])?;
-    add_hosts(writing, from, -1)?;
-    add_hosts(writing, to.0, 1)
-}
-
-pub(super) fn add_hosts(writing: &Writing<'_>, group: i64, by: i64) -> Out<()> {
-    writing
-        .sql
-        .execute("UPDATE host_group SET hosts = hosts + ?2 WHERE id = ?1", params![group, by])?;
-    Ok(())
-}
-
-/// What protection and the counters of the fleet follow from.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct HostState {
-    pub(super) connection: Link,
-    pub(super) revoked_at: Option<Timestamp>,
-    pub(super) capabilities: Vec<Capability>,
-}
-
-impl HostState {
-    fn protection(&self) -> Protection {
-        protection_of(self.connection, self.revoked_at.is_some(), &self.capabilities)
-    }
-
-    /// Names of the counters this host is one of.
-    fn counters(&self) -> BTreeSet<String> {
-        let mut names = BTreeSet::from(["hosts".to_owned()]);
-        names.insert(format!("protection.{}", self.protection()));
-        if self.connection != Link::Online {
-            names.insert("offline".to_owned());
-        }
-        let lacking = self.capabilities.iter().filter(|it| it.state.is_blind());
-        names.extend(lacking.map(|it| format!("blind.{}", it.id)));
-        names
-    }
-}
-
-fn load_state(sql: &Connection, id: HostId) -> Out<HostState> {
-    let mut statement = sql.prepare_cached(
-        "SELECT h.connection, h.revoked_at, m.capabilities
-         FROM host h JOIN host_more m ON m.host = h.id WHERE h.id = ?1",
-    )?;
-    let found = statement.query_row(params![id.0], |row| {
-        Ok(HostState {
-            connection: word(row, 0)?,
-            revoked_at: row.get::<_, Option<i64>>(1)?.map(Timestamp),
-            capabilities: json(row, 2)?,
-        })
-    });
-    found.optional()?.ok_or_else(|| missing("host"))
-}
-
-/// The only way connection, revocation and capabilities change. True when something did.
-pub(super) fn change_host_state(
-    writing: &Writing<'_>,
-    id: HostId,
-    change: impl FnOnce(&mut HostState),
-) -> Out<bool> {
-    let before = load_state(writing.sql, id)?;
-    let mut after = before.clone();
-    change(&mut after);
-    after.capabilities.truncate(CAPABILITIES_MAX);
-    if before == after {
-        return Ok(false);
-    }
-    move_counters(writing, Some(&before), Some(&after))?;
-    writing
-        .sql
-        .prepare_cached(
-            "UPDATE host SET connection = ?2, protection = ?3, revoked_at = ?4 WHERE id = ?1",
-        )?
-        .execute(params![
-            id.0,
-            after.connection.as_str(),
-            after.protection().as_str(),
-            after.revoked_at.map(|it| it.0)
-        ])?;
-    writing
-        .sql
-        .prepare_cached("UPDATE host_more SET capabilities = ?2 WHERE host = ?1")?
-        .execute(params![id.0, serde_json::to_string(&after.capabilities)?])?;
-    Ok(true)
-}
-
-/// Counts a host that begins, changes or ends.
-fn move_counters(
-    writing: &Writing<'_>,
-    before: Option<&HostState>,
-    after: Option<&HostState>,
-) -> Out<()> {
-    let before = before.map(HostState::counters).unwrap_or_default();
-    let after = after.map(HostState::counters).unwrap_or_default();
-    for name in before.difference(&after) {
-        add_counter(writing.sql, name, -1)?;
-    }
-    for name in after.difference(&before) {
-        add_counter(writing.sql, name, 1)?;
-    }
-    Ok(())
 }
 
 /// A host that has just been enrolled.

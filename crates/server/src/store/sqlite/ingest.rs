@@ -10,7 +10,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::decide::write_history;
 use super::findings::item_by_id;
-use super::hosts::{HostState, change_host_state};
+use super::protection::{HostState, change_host_state};
 use super::rows::{Out, word};
 use super::state::Writing;
 use super::tally::Place;

@@ -5,9 +5,8 @@ use model::id::{FindingId, JobId};
 use model::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::audit::append;
+use super::audit::{append, log};
 use super::decide::{self, Verdict};
-use super::hosts::log;
 use super::rows::{Out, conflict, count, cut_page, decode_cursor, json, limit, missing, word};
 use super::state::Writing;
 use super::{SqliteStore, findings};

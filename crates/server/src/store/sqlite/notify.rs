@@ -6,7 +6,8 @@ use model::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::SqliteStore;
-use super::hosts::{group, log};
+use super::audit::log;
+use super::groups::group;
 use super::rows::{Out, conflict, count, cut_page, decode_cursor, json, limit, missing, word};
 use super::state::Writing;
 use crate::store::{

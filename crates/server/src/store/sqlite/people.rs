@@ -6,7 +6,7 @@ use model::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::SqliteStore;
-use super::hosts::log;
+use super::audit::log;
 use super::rows::{Out, conflict, cut_page, decode_cursor, json, limit, missing, word};
 use super::state::Writing;
 use crate::store::{

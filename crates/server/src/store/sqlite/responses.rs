@@ -6,7 +6,7 @@ use model::id::{BlockedId, FindingId, GroupId, HostId, IsolatedId, ResponseId};
 use model::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::hosts::log;
+use super::audit::log;
 use super::ingest::Sender;
 use super::rows::{
     Out, conflict, cut_page, decode_cursor, encode_cursor, host_ref, json, limit, missing, word,
