@@ -13,9 +13,10 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use model::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use server::auth::password;
 use server::enrol;
 use server::ingest::LinkServer;
-use server::store::{Actor, AuditEntry, BackupReport, Store};
+use server::store::{Actor, AuditEntry, BackupReport, Store, UserPatch};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixListener;
 
@@ -33,6 +34,7 @@ pub(crate) enum Request {
     Backup { file: PathBuf },
     Restore { file: PathBuf },
     VerifyAudit,
+    ResetPassword { name: String },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -41,6 +43,7 @@ pub(crate) enum Reply {
     Token { token: String, one_liner: String, expires_at: Timestamp },
     Copied { bytes: u64, hosts: u64, audit_entries: u64, safety_copy: Option<PathBuf> },
     Audit { entries: u64, intact: bool, first_bad: Option<String> },
+    Password { name: String, password: String, disabled: bool },
     Failed { reason: String },
 }
 
@@ -153,7 +156,25 @@ pub(crate) async fn on_store(request: Request, store: &dyn Store) -> anyhow::Res
                 first_bad: report.first_bad.map(|it| it.to_string()),
             })
         }
+        Request::ResetPassword { name } => reset_password(name, store).await,
     }
+}
+
+/// The way back in for whoever holds the machine: also lifts the lock after failed log-ins.
+async fn reset_password(name: String, store: &dyn Store) -> anyhow::Result<Reply> {
+    let known = store.credentials(name.clone()).await?;
+    let user = known.with_context(|| format!("nobody is called `{name}`"))?.user;
+    let password = password::generate()?;
+    let hashed = password.clone();
+    let hash = tokio::task::spawn_blocking(move || password::hash_now(&hashed)).await??;
+    let patch = UserPatch { password: Some((hash, true)), ..UserPatch::default() };
+    let audit = AuditEntry {
+        target: user.id.to_string(),
+        detail: serde_json::json!({ "name": user.name }),
+        ..entry("user.reset_password")
+    };
+    let user = store.patch_user(user.id, patch, audit).await?;
+    Ok(Reply::Password { name: user.name, password, disabled: user.disabled })
 }
 
 fn copied(report: BackupReport) -> Reply {
@@ -173,5 +194,46 @@ fn entry(action: &str) -> AuditEntry {
         action: action.to_owned(),
         target: String::new(),
         detail: serde_json::Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use server::store::sqlite::SqliteStore;
+    use server::store::{AuditFilter, AuditStore as _, NewUser, PageAsk, PeopleStore as _, Role};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lost_password_is_replaced_and_the_lock_lifted() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("garrison.db"), process::now()).unwrap();
+        let new = NewUser {
+            name: "alice".to_owned(),
+            role: Role::Admin,
+            password_hash: "lost".to_owned(),
+            must_change_password: false,
+        };
+        let user = store.create_user(new, entry("user.create")).await.unwrap();
+        let later = Timestamp(process::now().0 + 3_600_000_000);
+        store.login_failed(user.id, Some(later), entry("session.fail")).await.unwrap();
+
+        let ask = |name: &str| Request::ResetPassword { name: name.to_owned() };
+        let Reply::Password { name, password, disabled: false } =
+            on_store(ask("Alice"), &store).await.unwrap()
+        else {
+            panic!("no password");
+        };
+
+        assert_eq!(name, "alice");
+        let after = store.credentials(name).await.unwrap().unwrap();
+        assert_eq!((after.failures, after.locked_until), (0, None));
+        assert!(after.user.must_change_password);
+        let passwords = password::Passwords::new().unwrap();
+        assert!(passwords.verify(password, Some(after.password_hash)).await.unwrap());
+        let newest = store.audit_log(AuditFilter::default(), PageAsk::default()).await.unwrap();
+        assert_eq!(newest.items[0].entry.action, "user.reset_password");
+        let refused = on_store(ask("bob"), &store).await.unwrap_err();
+        assert_eq!(refused.to_string(), "nobody is called `bob`");
     }
 }

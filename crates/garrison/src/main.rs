@@ -68,3 +68,35 @@ fn main() -> ExitCode {
         ExitCode::from(EXIT_FAILED)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    /// Commands that documents tell people to type are commands: whole lines, and words set as code.
+    #[test]
+    fn documents_name_real_commands() {
+        let mut found = 0;
+        for text in [include_str!("../../../docs/handbook.md"), include_str!("../../../README.md")]
+        {
+            let lines = text.lines().filter(|it| !it.contains('`'));
+            let spans = text.lines().flat_map(|it| it.split('`').skip(1).step_by(2));
+            let typed = lines.chain(spans).filter(|it| it.starts_with("garrison "));
+            for line in typed.filter(|it| !it.contains("COMMAND")) {
+                // Quoted words hold no spaces that matter here.
+                let words = line.split_whitespace().map(|it| it.trim_matches('"'));
+                match Command::try_parse_from(words) {
+                    Ok(_) => found += 1,
+                    // A family of commands, named without one of them.
+                    Err(it) if !it.use_stderr() => {}
+                    Err(it) if it.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                    }
+                    Err(it) => panic!("{line}: {it}"),
+                }
+            }
+        }
+        assert!(found > 15, "{found}");
+    }
+}

@@ -63,6 +63,13 @@ pub(crate) enum Args {
         #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
         data: PathBuf,
     },
+    /// Give a person a new password, printed once, and lift the lock after failed sign-ins.
+    ResetPassword {
+        /// Who, by the name of the sign-in.
+        name: String,
+        #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
+        data: PathBuf,
+    },
     /// Check the hash chain of the audit log.
     VerifyAudit {
         #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
@@ -78,6 +85,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         Args::Backup { file, data } => backup(&file, &data)?,
         Args::Restore { file, data } => restore(&file, &data)?,
+        Args::ResetPassword { name, data } => reset_password(name, &data)?,
         Args::VerifyAudit { data } => return verify_audit(&data),
     }
     Ok(ExitCode::SUCCESS)
@@ -261,6 +269,21 @@ fn say_copied(done: &str, reply: Reply) {
             process::say(&format!("what was there before is in {}", path.display()));
         }
     }
+}
+
+fn reset_password(name: String, data: &Path) -> anyhow::Result<()> {
+    let Reply::Password { name, password, disabled } =
+        command(data, Request::ResetPassword { name })?
+    else {
+        bail!("the server gave no password");
+    };
+    process::say(&format!(
+        "sign in  {name}\npassword {password}   (shown this once, to be changed at the sign-in)"
+    ));
+    if disabled {
+        process::say("note     this person is disabled; an administrator can enable them");
+    }
+    Ok(())
 }
 
 fn verify_audit(data: &Path) -> anyhow::Result<ExitCode> {
