@@ -9,12 +9,14 @@ pub struct Given<'a> {
     /// `sh -c CODE`, `perl -e CODE`, `awk CODE`.
     pub code: Option<&'a str>,
     pub script: Option<&'a str>,
+    /// It says its version or how it is used, and ends.
+    pub only_tells: bool,
 }
 
 impl Given<'_> {
     /// Neither: it does what arrives on 0.
     pub fn reads_commands(&self) -> bool {
-        self.code.is_none() && self.script.is_none()
+        self.code.is_none() && self.script.is_none() && !self.only_tells
     }
 }
 
@@ -26,35 +28,55 @@ struct Options {
     value: &'static [&'static str],
     /// Names a module or file that is run.
     script: &'static [&'static str],
+    /// Makes it say something of itself and end.
+    tells: &'static [&'static str],
 }
 
 const SHELL: Options = Options {
     code: &["-c"],
     value: &["-o", "+o", "-O", "+O", "--rcfile", "--init-file"],
     script: &[],
+    tells: &["--version", "--help"],
 };
-const PYTHON: Options = Options { code: &["-c"], value: &["-W", "-X", "-Q"], script: &["-m"] };
-const PERL: Options =
-    Options { code: &["-e", "-E"], value: &["-I", "-M", "-m", "-C", "-F"], script: &[] };
-const RUBY: Options =
-    Options { code: &["-e"], value: &["-I", "-r", "-C", "-E", "-F", "-K"], script: &[] };
+const PYTHON: Options = Options {
+    code: &["-c"],
+    value: &["-W", "-X", "-Q"],
+    script: &["-m"],
+    tells: &["-V", "-VV", "--version", "-h", "-?", "--help"],
+};
+const PERL: Options = Options {
+    code: &["-e", "-E"],
+    value: &["-I", "-M", "-m", "-C", "-F"],
+    script: &[],
+    tells: &["-v", "-V", "-h", "--version", "--help"],
+};
+const RUBY: Options = Options {
+    code: &["-e"],
+    value: &["-I", "-r", "-C", "-E", "-F", "-K"],
+    script: &[],
+    tells: &["-v", "--version", "-h", "--help"],
+};
 const PHP: Options = Options {
     code: &["-r", "-R", "-B", "-E", "--run"],
     value: &["-c", "-d", "-z", "--define"],
     script: &["-f", "--file", "-S", "-F"],
+    tells: &["-v", "--version", "-i", "--info", "-m", "--modules", "-h", "--help", "--ini"],
 };
 const NODE: Options = Options {
     code: &["-e", "--eval", "-p", "--print", "-pe"],
     value: &["-r", "--require", "--import", "-C", "--conditions"],
     script: &[],
+    tells: &["-v", "--version", "-h", "--help"],
 };
-const LUA: Options = Options { code: &["-e"], value: &["-l"], script: &[] };
+const LUA: Options = Options { code: &["-e"], value: &["-l"], script: &[], tells: &["-v"] };
 const AWK: Options = Options {
     code: &["--source", "-e"],
     value: &["-F", "-v", "--field-separator", "--assign", "-W"],
     script: &["-f", "--file"],
+    tells: &["--version", "-h", "--help"],
 };
-const OTHER: Options = Options { code: &["-c", "-e"], value: &[], script: &["-f"] };
+const OTHER: Options =
+    Options { code: &["-c", "-e"], value: &[], script: &["-f"], tells: &["--version", "--help"] };
 
 /// Reads the arguments of the program `name` (its true name where it is known).
 pub fn given<'a>(kind: ImageKind, name: &str, arguments: &'a [String]) -> Given<'a> {
@@ -86,6 +108,10 @@ pub fn given<'a>(kind: ImageKind, name: &str, arguments: &'a [String]) -> Given<
         if options.value.contains(&word) {
             rest.next();
             continue;
+        }
+        if options.tells.contains(&word) {
+            given.only_tells = true;
+            return given;
         }
         match word {
             "--" => {}

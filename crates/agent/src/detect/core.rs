@@ -252,6 +252,7 @@ impl Core {
     /// Asks the rules about an event of a sweep.
     pub fn state_event(&mut self, event: Event, process: Option<u32>, out: &mut Vec<Alarm>) {
         let id = process.and_then(|it| self.enricher.processes.id_of(it));
+        let id = id.or_else(|| self.enricher.account_writer(&event));
         let event = match id {
             Some(id) => self.enricher.with_process(event, id),
             None => event,

@@ -81,7 +81,7 @@ const PACKAGE_MANAGERS: &[&str] = &[
 pub const COPIED: &[&str] = &[
     "base64", "base32", "basenc", "xxd", "uudecode", "gpg", "cat", "cp", "mv", "dd", "tee", "head", "tail", "install",
     "ln", "rm", "touch", "shred", "truncate", "chattr", "crontab", "insmod", "whois", "sysctl", "systemctl",
-    "auditctl", "journalctl", "iptables", "nft", "pkexec", "sudo", "ssh", "scp", "strace", "john", "hydra", "hashcat",
+    "auditctl", "journalctl", "iptables", "nft", "pkexec", "crun", "runc", "podman", "buildah", "sudo", "ssh", "scp", "strace", "john", "hydra", "hashcat",
 ];
 /// Programs that are many: which one is told by the name they are called by.
 pub const MULTI_CALL: &[&str] = &["busybox", "busybox-static", "toybox", "coreutils", "uutils"];
@@ -118,7 +118,7 @@ fn is_interpreter(name: &str) -> bool {
 pub fn system_transaction(name: &str) -> Option<&'static str> {
     Some(match name {
         "apt" | "apt-get" | "aptitude" | "apt.systemd.daily" | "unattended-upgrade" => "apt",
-        "dpkg" | "dpkg-trigger" => "dpkg",
+        "dpkg" | "dpkg-trigger" | "dpkg-reconfigure" => "dpkg",
         "rpm" => "rpm",
         "dnf" | "dnf4" | "dnf5" | "yum" | "microdnf" | "dnf-3" => "dnf",
         "zypper" => "zypper",
@@ -303,6 +303,10 @@ const FOLDERS: &[(&str, TargetKind)] = &[
     ("/usr/share/nginx/html/", TargetKind::Web),
 ];
 
+/// Names down to a home and its own: `/var/lib` has those of services, and below `/home` they may
+/// be parted once more.
+const HOME_DEPTH_MAX: usize = 3;
+
 /// Single files.
 const FILES: &[(&str, TargetKind)] = &[
     ("/etc/passwd", TargetKind::Account),
@@ -366,7 +370,7 @@ pub fn target_kind(path: &str) -> TargetKind {
         if name.ends_with("_history") || matches!(name, ".history" | ".lesshst" | ".viminfo") {
             return TargetKind::History;
         }
-        if PROFILES.contains(&name) {
+        if PROFILES.contains(&name) && is_home(folder) {
             return TargetKind::Profile;
         }
     }
@@ -391,6 +395,11 @@ pub fn target_kind(path: &str) -> TargetKind {
         Some(kind) => kind,
         None => TargetKind::Other,
     }
+}
+
+/// Lies where homes do; elsewhere, in backups and images, nothing carries a profile out.
+fn is_home(folder: &str) -> bool {
+    folder.matches('/').count() <= HOME_DEPTH_MAX
 }
 
 /// A file beside the configuration that the program it configures leaves out: hidden ones, as they
@@ -533,6 +542,9 @@ mod tests {
             ("/root/.aws/credentials", TargetKind::Secret),
             ("/home/a/.bash_history", TargetKind::History),
             ("/home/a/.bashrc", TargetKind::Profile),
+            ("/root/.profile", TargetKind::Profile),
+            ("/etc/skel/.bashrc", TargetKind::Profile),
+            ("/var/backups/home/a/.bashrc", TargetKind::Other),
             ("/etc/cron.d/x", TargetKind::Cron),
             ("/etc/crontab", TargetKind::Cron),
             ("/etc/cron.d/.x.tmp", TargetKind::Other),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use agent::detect::alarm;
 use agent::detect::enrich::{Config, Enriched, Enricher};
+use agent::detect::names::SessionRole;
 use agent::detect::seed;
 use agent::detect::watched;
 use agent::host_root::HostRoot;
@@ -94,6 +95,16 @@ fn cover() {
     );
 }
 
+/// Whoever runs the tests may have signed in; those who act in the scenes have not.
+fn forget_session(enricher: &mut Enricher) {
+    let processes = &mut enricher.processes;
+    let own = processes.id_of(std::process::id()).unwrap();
+    let above: Vec<_> = processes.ancestors(own).map(|(id, _)| id).collect();
+    for id in above.into_iter().chain([own]) {
+        processes.get_mut(id).unwrap().session_role = SessionRole::None;
+    }
+}
+
 fn run(script: &str) {
     let status = Command::new("bash").args(["-c", script]).status().expect("bash");
     assert!(status.success(), "{script}: {status}");
@@ -115,6 +126,7 @@ impl Stage {
         let mut enricher =
             Enricher::new(root, Config::default(), Verdicts::default(), now()).unwrap();
         seed::processes(&mut enricher, now());
+        forget_session(&mut enricher);
         let folder = tempfile::Builder::new().prefix("scene-").tempdir_in("/tmp").unwrap();
         Some(Self { sensor, enricher, engine, folder, found: Vec::new(), played: 0, root: 0 })
     }

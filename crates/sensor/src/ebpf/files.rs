@@ -5,6 +5,8 @@
 //! the directory usually still stands.
 
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use model::event::{FileChange, MemoryPath, Task, What};
@@ -69,8 +71,18 @@ impl Files {
         }
         let is_certain =
             kind == Kind::File && reason & (why::PLACE | why::RIGHTS | why::SECRET) != 0;
-        if !is_certain && !self.is_watched(&change) && !is_handler(&change) {
+        let is_told = |it: &FileChange| is_certain || self.is_watched(it) || is_handler(it);
+        if !is_told(&change) {
             return None;
+        }
+        if is_by_text
+            && is_here
+            && let Some(root) = other_root(task.pid)
+        {
+            move_below(&mut change, &root);
+            if !is_told(&change) {
+                return None;
+            }
         }
         Some((task, What::File { change, result: Some(call.result as i32) }))
     }
@@ -91,8 +103,11 @@ impl Files {
             self.resolved.clear();
             self.resolved_at = Instant::now();
         }
-        let mut resolve = |path: &mut String| {
-            if follows_last && let Ok(real) = std::fs::canonicalize(path.as_str()) {
+        let resolve = |path: &mut String| {
+            if follows_last
+                && !is_changed_link(path)
+                && let Ok(real) = std::fs::canonicalize(path.as_str())
+            {
                 *path = real.to_string_lossy().into_owned();
                 return;
             }
@@ -104,28 +119,74 @@ impl Files {
             });
             *path = join(real, name);
         };
-        match change {
-            FileChange::Renamed { from, to } => {
-                resolve(from);
-                resolve(to);
-            }
-            FileChange::Linked { from, to, is_symbolic } => {
-                if !*is_symbolic {
-                    resolve(from);
-                }
-                resolve(to);
-            }
-            FileChange::OpenWrite { path, .. }
-            | FileChange::OpenRead { path }
-            | FileChange::Written { path }
-            | FileChange::Mode { path, .. }
-            | FileChange::Owner { path, .. }
-            | FileChange::Attribute { path, .. }
-            | FileChange::Flags { path, .. }
-            | FileChange::Removed { path }
-            | FileChange::Times { path, .. } => resolve(path),
-        }
+        each_path(change, resolve);
     }
+}
+
+/// Every path that names a file; what a symbolic link leads to is only a text.
+fn each_path(change: &mut FileChange, mut with: impl FnMut(&mut String)) {
+    match change {
+        FileChange::Renamed { from, to } => {
+            with(from);
+            with(to);
+        }
+        FileChange::Linked { from, to, is_symbolic } => {
+            if !*is_symbolic {
+                with(from);
+            }
+            with(to);
+        }
+        FileChange::OpenWrite { path, .. }
+        | FileChange::OpenRead { path }
+        | FileChange::Written { path }
+        | FileChange::Mode { path, .. }
+        | FileChange::Owner { path, .. }
+        | FileChange::Attribute { path, .. }
+        | FileChange::Flags { path, .. }
+        | FileChange::Removed { path }
+        | FileChange::Times { path, .. } => with(path),
+    }
+}
+
+/// A link that was changed itself, not what it leads to. Some of these calls can do either; which
+/// they did is told by what was changed last.
+fn is_changed_link(path: &str) -> bool {
+    let changed = |it: std::fs::Metadata| (it.ctime(), it.ctime_nsec());
+    let Ok(link) = std::fs::symlink_metadata(path) else { return false };
+    if !link.is_symlink() {
+        return false;
+    }
+    let link = changed(link);
+    std::fs::metadata(path).is_ok_and(|target| link >= changed(target))
+}
+
+/// Where a process has another root than this one, in the same mount namespace: chroot(2).
+fn other_root(pid: u32) -> Option<String> {
+    let root = std::fs::read_link(format!("/proc/{pid}/root")).ok()?;
+    let root = root.to_str()?.to_owned();
+    (root != "/").then_some(root)
+}
+
+/// A name that was given in such a root, as it is here. What the kernel itself named, such as the
+/// folder a process is in, is below it already.
+fn move_below(change: &mut FileChange, root: &str) {
+    let put = |path: &mut String| {
+        let below = path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'));
+        let moved = format!("{root}{path}");
+        if !below && path.starts_with('/') && !is_same_folder(path, &moved) {
+            *path = moved;
+        }
+    };
+    each_path(change, put);
+}
+
+/// The root of this process is mounted there.
+fn is_same_folder(one: &str, other: &str) -> bool {
+    let folder = |it: &str| {
+        let found = std::fs::metadata(Path::new(it).parent()?).ok()?;
+        Some((found.dev(), found.ino()))
+    };
+    folder(one).is_some_and(|it| folder(other) == Some(it))
 }
 
 /// Names a program that the kernel itself starts, wherever its file system is mounted.

@@ -103,7 +103,10 @@ impl Enricher {
         take_sockets(process, &exec.stdio);
         process.role = trusted_role(process).or(process.role.filter(|_| !process.ports.is_empty()));
         process.session_role = session_of(process, session_role);
-        process.transaction = transaction_of(process).or(transaction);
+        let script = process.script.as_deref();
+        // Where a package manager is itself a script, its package says that it is one.
+        let packaged_script = script.filter(|it| self.images.owner(it).is_some());
+        process.transaction = transaction_of(process, packaged_script).or(transaction);
         self.index_pipes(id);
         self.processes.changed(id);
     }
@@ -275,10 +278,12 @@ fn session_of(process: &Process, inherited: SessionRole) -> SessionRole {
     }
 }
 
-fn transaction_of(process: &Process) -> Option<Transaction> {
+fn transaction_of(process: &Process, packaged_script: Option<&str>) -> Option<Transaction> {
     let image = &process.image;
     let script = process.script.as_deref().and_then(|it| it.rsplit('/').next());
-    let system = system_transaction(image.real_name());
+    let manager = packaged_script.and_then(|it| it.rsplit('/').next());
+    let system = manager.and_then(system_transaction);
+    let system = system.or_else(|| system_transaction(image.real_name()));
     if let Some(name) = system.filter(|_| image.is_packaged() && process.euid == 0) {
         return Some(Transaction { name, is_system: true });
     }

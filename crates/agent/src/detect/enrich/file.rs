@@ -18,6 +18,8 @@ use crate::host_root::FileKind;
 const SETTLE: Duration = Duration::from_millis(300);
 /// Texts that wait; more are told without what changed.
 const PENDING_MAX: usize = 512;
+/// What the table of accounts is made of.
+const ACCOUNT_LISTS: [&str; 4] = ["/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow"];
 const SETUID_BITS: u32 = 0o6000;
 const EXECUTABLE_BITS: u32 = 0o111;
 const OTHERS_WRITE: u32 = 0o002;
@@ -76,6 +78,9 @@ impl Enricher {
             told.operation,
             "create" | "write" | "truncate" | "rename" | "delete" | "link" | "symlink"
         );
+        if changes_text && in_host && ACCOUNT_LISTS.contains(&told.path) {
+            self.note_account_writer(id, at);
+        }
         let is_text = changes_text && in_host && self.texts.is_watched(told.path, kind);
         if !is_text && !is_history {
             out.push(Enriched { event, process: Some(id) });

@@ -44,6 +44,10 @@ const CONTAINERS_MAX: usize = 1024;
 const CGROUP_BYTES_MAX: usize = 16 << 10;
 /// Pipes whose writer has ended that are remembered.
 const GONE_WRITERS_MAX: usize = 256;
+/// Changes of the lists of accounts that are remembered.
+const ACCOUNT_WRITERS_MAX: usize = 64;
+/// From such a change until the sweep has seen it: twice what lies between two of its looks.
+const ACCOUNT_WRITER_AGE_MAX: Duration = Duration::from_mins(1);
 /// Inode of the first user namespace: `PROC_USER_INIT_INO` of linux/proc_ns.h.
 const INIT_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
 
@@ -90,6 +94,8 @@ pub struct Enricher {
     host: Namespaces,
     own_pid: u32,
     pending: Vec<file::Pending>,
+    /// Who changed the lists of accounts, and when; the last ones.
+    account_writers: VecDeque<(Id, Timestamp)>,
     /// File changes that were not compared because too many waited.
     pub uncompared: u64,
 }
@@ -124,6 +130,7 @@ impl Enricher {
             host,
             own_pid: std::process::id(),
             pending: Vec::new(),
+            account_writers: VecDeque::new(),
             uncompared: 0,
         })
     }
@@ -210,6 +217,29 @@ impl Enricher {
             whole.set(field, Some(value.clone()));
         }
         whole
+    }
+
+    /// Who did what a sweep found of an account, where the lists were changed since its last look.
+    pub fn account_writer(&self, event: &Event) -> Option<Id> {
+        let is_account = event
+            .text(Field::StateCheck)
+            .is_some_and(|it| it.starts_with("account_") || it == "group_changed");
+        let name = event.text(Field::StateSubject).filter(|_| is_account)?;
+        let is_recent = |at: Timestamp| event.at.since(at) <= ACCOUNT_WRITER_AGE_MAX;
+        let recent = || self.account_writers.iter().rev().filter(|it| is_recent(it.1));
+        let names_it = |id: Id| {
+            let process = self.processes.get(id)?;
+            process.command.split([' ', ',', ':', '=']).any(|it| it == name).then_some(id)
+        };
+        recent().find_map(|it| names_it(it.0)).or_else(|| recent().next().map(|it| it.0))
+    }
+
+    fn note_account_writer(&mut self, id: Id, at: Timestamp) {
+        self.account_writers.retain(|it| it.0 != id);
+        if self.account_writers.len() >= ACCOUNT_WRITERS_MAX {
+            self.account_writers.pop_front();
+        }
+        self.account_writers.push_back((id, at));
     }
 
     pub fn user_name(&self, uid: u32) -> Text {

@@ -372,3 +372,40 @@ fn what_the_agent_reads_is_not_told_of_itself() {
     assert!(host.tell(&own, read()).is_empty());
     assert_eq!(host.tell(&task(2), read()).len(), 1);
 }
+
+#[test]
+fn what_a_sweep_finds_of_an_account_has_a_doer() {
+    let mut host = Host::new();
+    let tool = host.fork(&task(1), 5_000_080);
+    host.exec(&tool, "/usr/sbin/usermod", "usermod -U art", none());
+    let rename = FileChange::Renamed { from: "/etc/shadow+".into(), to: "/etc/shadow".into() };
+    host.tell(&tool, What::File { change: rename, result: Some(0) });
+    host.tell(&tool, What::Exit { status: 0 });
+    // Somebody else's, later.
+    let other = host.fork(&task(1), 5_000_081);
+    host.exec(&other, "/usr/sbin/useradd", "useradd arthur", none());
+    let rename = FileChange::Renamed { from: "/etc/passwd+".into(), to: "/etc/passwd".into() };
+    host.tell(&other, What::File { change: rename, result: Some(0) });
+    let now = host.now;
+    let found = |check: &str, after_s: u64| {
+        let mut it = Event::new(Category::State, now + Duration::from_secs(after_s));
+        it.set(Field::StateCheck, text(check));
+        it.set(Field::StateSubject, text("art"));
+        it
+    };
+    for (check, after_s, known) in [
+        ("account_reactivated", 25, true),
+        ("group_changed", 25, true),
+        ("key_added", 25, false),
+        ("autostart_added", 25, false),
+        ("account_reactivated", 100, false),
+    ] {
+        let event = found(check, after_s);
+        let doer = host.enricher.account_writer(&event);
+        assert_eq!(doer.is_some(), known, "{check} {after_s}");
+        let Some(doer) = doer else { continue };
+        let event = host.enricher.with_process(event, doer);
+        assert_eq!(event.text(Field::CommandLine), Some("usermod -U art"));
+        assert_eq!(event.text(Field::StateCheck), Some(check));
+    }
+}

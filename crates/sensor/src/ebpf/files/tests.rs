@@ -126,3 +126,38 @@ fn names_start_from_their_directory() {
     let change = FileChange::Owner { path: "/etc/x".to_owned(), uid: Some(0), gid: None };
     assert_eq!(told(&["/etc"], chown), Some(What::File { change, result: Some(0) }));
 }
+
+#[test]
+fn a_link_that_was_changed_itself_is_not_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (link, target) = (dir.path().join("link"), dir.path().join("target"));
+    std::fs::write(&target, "").unwrap();
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    let path = link.to_str().unwrap();
+    assert!(is_changed_link(path));
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    // The clock of the kernel may stand still between two changes.
+    let end = Instant::now() + Duration::from_secs(5);
+    while is_changed_link(path) && Instant::now() < end {
+        std::fs::set_permissions(&link, std::fs::Permissions::clone(&mode)).unwrap();
+    }
+    assert!(!is_changed_link(path));
+    assert!(!is_changed_link(target.to_str().unwrap()));
+}
+
+#[test]
+fn what_is_named_in_another_root_is_below_it() {
+    for (given, moved) in [
+        ("/etc/passwd", "/srv/image/etc/passwd"),
+        ("/srv/image/etc/passwd", "/srv/image/etc/passwd"),
+        ("relative", "relative"),
+    ] {
+        let mut change = FileChange::Removed { path: given.to_owned() };
+        move_below(&mut change, "/srv/image");
+        assert_eq!(change, FileChange::Removed { path: moved.to_owned() });
+    }
+    // The same folder under both names: a mount of / within itself.
+    let mut change = FileChange::Removed { path: "/etc/passwd".to_owned() };
+    move_below(&mut change, "/proc/self/root");
+    assert_eq!(change, FileChange::Removed { path: "/etc/passwd".to_owned() });
+}
