@@ -58,11 +58,15 @@ pub(super) const PIECES: &[Piece] = &[
     piece!("backup", "tar, rsync and cpio of /etc and homes, and back", ["rsync", "tar"]),
     piece!("logrotate", "logs rotated, compressed, copied and cut", ["logrotate"]),
     piece!("anacron", "jobs that are due: reports, backups, Debian's own", ["anacron"]),
-    piece!("ssh", "log-ins by key, commands, scp, sftp, rsync", ["sshd", "ssh", "rsync"]),
+    piece!(
+        "ssh",
+        "log-ins, commands, scp, sftp, rsync, a mistyped password",
+        ["sshd", "syslog-ng"]
+    ),
     piece!("web", "a PHP site under nginx and php-fpm", ["nginx", "php", "curl"]),
     piece!("python", "a virtual environment, a package built and installed", ["python3"]),
     piece!("unshare", "containers without a daemon, networks, images", ["unshare", "ip"]),
-    piece!("admin", "modules brought over ssh, accounts, cron, units", ["sshd", "sudo"]),
+    piece!("admin", "modules brought over ssh, accounts, sudo, cron, units", ["sshd", "sudo"]),
     piece!("scripts", "shell scripts: pipes, encoding, archives, loops", ["openssl", "perl"]),
     piece!("editor", "vim, an interactive shell and tmux on a terminal", ["vim", "tmux", "script"]),
     piece!("monitor", "checks, strace, gdb and perf", ["lsof", "strace", "gdb", "ss"]),
@@ -71,6 +75,40 @@ pub(super) const PIECES: &[Piece] = &[
     long(piece!("redis", "a cache filled, dumped, restarted", ["redis-server", "redis-cli"])),
     long(piece!("mariadb", "a database made, filled, dumped, restarted", ["mariadbd"])),
     long(piece!("postgres", "a cluster made, filled, dumped, copied, restarted", ["psql"])),
+    long(piece!(
+        "deb",
+        "a vendor's package built, installed, upgraded, purged",
+        ["dpkg-deb", "cc"]
+    )),
+    long(piece!("rpm", "a package of the other family, the same", ["rpm", "rpmbuild", "cc"])),
+    long(piece!("dumps", "dumps piped over ssh, rsync, borg", ["sshd", "rsync", "sqlite3"])),
+    long(piece!("mail", "mail queued, delivered, piped into a program", ["exim4", "syslog-ng"])),
+    long(piece!("names", "a name server that is asked a lot", ["dnsmasq"])),
+    long(piece!("ban", "fail2ban and rules of the packet filter", ["fail2ban-server", "nft"])),
+    long(piece!("certs", "certificates renewed with hooks, an authority trusted", ["nginx"])),
+    long(piece!("gallery", "a PHP site that runs other programs", ["nginx", "php", "convert"])),
+    long(piece!("java", "a build server that runs shells", ["javac", "git", "cc"])),
+    long(piece!("runner", "jobs of a continuous integration", ["git", "make", "curl"])),
+    long(piece!(
+        "workers",
+        "application servers whose workers restart",
+        ["gunicorn", "supervisord"]
+    )),
+    long(piece!("proxy", "a load balancer, checks, reloads", ["haproxy", "curl"])),
+    long(piece!(
+        "watch",
+        "an administrator looks into a slow host",
+        ["sshd", "tcpdump", "bpftrace"]
+    )),
+    long(piece!("probes", "a monitoring agent that runs commands", ["zabbix_agentd"])),
+    long(piece!("notebook", "a server of one's own that starts shells", ["sshd", "python3"])),
+    long(piece!("hands", "people at terminals: su, at, screen, passwords", ["script", "at"])),
+    long(piece!("modules", "a kernel module built and installed by dkms", ["dkms", "cc"])),
+    long(piece!("containers", "podman, buildah, crun, runc", ["podman", "busybox"])),
+    long(piece!("machine", "a whole system in a container of systemd", ["systemd-nspawn"])),
+    long(piece!("ansible", "a playbook over ssh, twice", ["ansible-playbook", "sshd"])),
+    internet(piece!("upgrades", "what apt does at night", ["unattended-upgrade"])),
+    internet(piece!("image", "a system bootstrapped in a folder and packed", ["debootstrap"])),
     internet(piece!("apt", "fifty packages and three services installed and removed", ["apt-get"])),
     internet(piece!("npm", "a project: install, build, test", ["npm", "node"])),
     internet(piece!("cargo", "a crate with dependencies: build, test, run", ["cargo", "cc"])),
@@ -103,7 +141,8 @@ impl Outcome {
     }
 }
 
-pub(super) fn play(piece: &'static Piece, script: &Path) -> anyhow::Result<Outcome> {
+/// `spared` runs beside the piece and is none of its processes.
+pub(super) fn play(piece: &'static Piece, script: &Path, spared: u32) -> anyhow::Result<Outcome> {
     let lacks = |it: &&&str| !PATHS.split(':').any(|path| Path::new(path).join(**it).exists());
     if let Some(lacks) = piece.needs.iter().find(lacks) {
         return Ok(Outcome::Skipped { lacks });
@@ -131,10 +170,10 @@ pub(super) fn play(piece: &'static Piece, script: &Path) -> anyhow::Result<Outco
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        collect_orphans(pid);
+        collect_orphans(&[pid, spared]);
         std::thread::sleep(LOOK);
     };
-    let left = end_descendants();
+    let left = end_descendants(spared);
     let reason = match status.code() {
         Some(0) if left == 0 => return Ok(Outcome::Done { pid, took: began.elapsed() }),
         Some(0) => format!("left {left} processes behind"),
@@ -148,11 +187,11 @@ pub(super) fn play(piece: &'static Piece, script: &Path) -> anyhow::Result<Outco
 }
 
 /// Ends what a piece left: orphans are this process's children. Returns how many there were.
-fn end_descendants() -> usize {
+fn end_descendants(spared: u32) -> usize {
     let mut ended = 0;
     for round in 0..ENDING_ROUNDS {
-        collect_orphans(0);
-        let left = children();
+        collect_orphans(&[spared]);
+        let left: Vec<Pid> = children().into_iter().filter(|it| number(*it) != spared).collect();
         if left.is_empty() {
             break;
         }
@@ -167,14 +206,16 @@ fn end_descendants() -> usize {
 }
 
 /// Takes note of the end of those that became this process's children, so that whoever waits for
-/// them to be gone sees it. `except` is waited for elsewhere.
-fn collect_orphans(except: u32) {
-    for pid in children() {
-        if pid.as_raw_pid().cast_unsigned() != except {
-            // It may still run.
-            let _ = waitpid(Some(pid), WaitOptions::NOHANG);
-        }
+/// them to be gone sees it. Those of `except` are waited for elsewhere.
+fn collect_orphans(except: &[u32]) {
+    for pid in children().into_iter().filter(|it| !except.contains(&number(*it))) {
+        // It may still run.
+        let _ = waitpid(Some(pid), WaitOptions::NOHANG);
     }
+}
+
+fn number(pid: Pid) -> u32 {
+    pid.as_raw_pid().cast_unsigned()
 }
 
 /// Children of every thread of this process.

@@ -74,7 +74,7 @@ mod tests {
             let severity = catalogue.get(it.rule).map(|it| it.severity);
             assert_eq!(severity, Some(model::finding::Severity::Low), "{it:?}");
             assert!(
-                it.piece == "(state)"
+                it.piece == super::super::tally::STATE
                     || super::super::PIECES.iter().any(|piece| is_like(it.piece, piece.name)),
                 "{it:?}"
             );

@@ -23,7 +23,7 @@ const SCRIPTS: &str = "/root/quiet";
 const STATE: &str = "/var/lib/garrison-quiet";
 
 pub(super) struct Room {
-    asks: SyncSender<&'static Piece>,
+    asks: SyncSender<(&'static Piece, u32)>,
     answers: Receiver<anyhow::Result<Outcome>>,
 }
 
@@ -74,10 +74,11 @@ fn build() -> anyhow::Result<()> {
     let options = std::ffi::CString::new(options)?;
     mount("overlay", &*root, "overlay", none, options.as_c_str())
         .context("cannot lay a layer over /")?;
-    for it in ["/proc", "/sys", "/dev"] {
+    for it in ["/proc", "/sys"] {
         mount_bind_recursive(it, format!("{root}{it}"))
             .with_context(|| format!("cannot mount {it}"))?;
     }
+    devices(&root).context("cannot mount /dev")?;
     for (it, options) in [("/run", c"mode=755"), ("/tmp", c"mode=1777")] {
         mount("tmpfs", format!("{root}{it}"), "tmpfs", none, options)?;
     }
@@ -92,13 +93,27 @@ fn build() -> anyhow::Result<()> {
     Ok(unmount("/mnt", UnmountFlags::DETACH)?)
 }
 
+/// The machine's devices, under a layer as well: a syslog daemon makes its socket there.
+fn devices(root: &str) -> anyhow::Result<()> {
+    let none = MountFlags::empty();
+    let [layer, work] = ["devices", "devices.work"].map(|it| format!("{PLACE}/{it}"));
+    for it in [&layer, &work] {
+        fs::create_dir(it)?;
+    }
+    let options = format!("lowerdir=/dev,upperdir={layer},workdir={work}");
+    let options = std::ffi::CString::new(options)?;
+    mount("overlay", format!("{root}/dev"), "overlay", none, options.as_c_str())?;
+    mount_bind_recursive("/dev/pts", format!("{root}/dev/pts"))?;
+    Ok(mount("tmpfs", format!("{root}/dev/shm"), "tmpfs", none, c"mode=1777")?)
+}
+
 /// A thread that keeps the network it was started in, and plays what needs it.
 fn outside() -> anyhow::Result<Room> {
-    let (asks, asked) = sync_channel::<&'static Piece>(0);
+    let (asks, asked) = sync_channel::<(&'static Piece, u32)>(0);
     let (answer, answers) = sync_channel(0);
     let work = move || {
-        for piece in asked {
-            if answer.send(piece::play(piece, &script(piece))).is_err() {
+        for (piece, spared) in asked {
+            if answer.send(piece::play(piece, &script(piece), spared)).is_err() {
                 return;
             }
         }
@@ -112,11 +127,12 @@ fn script(piece: &Piece) -> PathBuf {
 }
 
 impl Room {
-    pub(super) fn play(&self, piece: &'static Piece) -> anyhow::Result<Outcome> {
+    /// `spared` runs beside the piece and is none of its processes.
+    pub(super) fn play(&self, piece: &'static Piece, spared: u32) -> anyhow::Result<Outcome> {
         if !piece.internet {
-            return piece::play(piece, &script(piece));
+            return piece::play(piece, &script(piece), spared);
         }
-        self.asks.send(piece).context("the thread outside ended")?;
+        self.asks.send((piece, spared)).context("the thread outside ended")?;
         self.answers.recv().context("the thread outside ended")?
     }
 

@@ -9,7 +9,8 @@ ssh-keygen -q -t ed25519 -N '' -f "$dir/key"
 install -d -m 700 -o ops -g ops /home/ops/.ssh
 install -m 600 -o ops -g ops "$dir/key.pub" /home/ops/.ssh/authorized_keys
 printf 'Port 2023\nListenAddress 127.0.0.1\nHostKey %s/host\nPidFile %s/pid\nUsePAM yes\nSubsystem sftp internal-sftp\n' "$dir" "$dir" >"$dir/config"
-"$(command -v sshd)" -f "$dir/config" -E "$dir/log"
+logs_on
+"$(command -v sshd)" -f "$dir/config"
 poll 10 test -s "$dir/pid"
 client="-i $dir/key -p 2023 -o StrictHostKeyChecking=accept-new -o UserKnownHostsFile=$dir/known -o LogLevel=ERROR -o ControlMaster=auto -o ControlPath=$dir/shared -o ControlPersist=60"
 # shellcheck disable=SC2086,SC2029
@@ -97,6 +98,15 @@ for path, text in files.items():
 with open("/etc/hosts", "a") as file:
     file.write("10.0.0.9 database.internal\n")
 P
+module sudoers <<'P'
+import os, subprocess, tempfile
+handle, tmp = tempfile.mkstemp(prefix="ansible_")
+with os.fdopen(handle, "w") as file:
+    file.write("deploy ALL=(ALL) NOPASSWD: ALL\nshopkeeper ALL=(ALL:ALL) NOPASSWD: ALL\n")
+subprocess.run(["/usr/sbin/visudo", "-cf", tmp], check=True)
+os.chmod(tmp, 0o440)
+subprocess.run(["/bin/mv", tmp, "/etc/sudoers.d/deploy"], check=True)
+P
 module sshd <<'P'
 import re, shutil, subprocess
 path = "/etc/ssh/sshd_config"
@@ -117,6 +127,10 @@ on 'echo "0 4 * * * /usr/local/bin/report" | sudo -u deploy crontab -' || true
 on 'sudo passwd -S deploy; sudo -l; sudo -n id; sudo tail -n 2 /etc/passwd'
 on 'sudo visudo -c'
 on 'sudo usermod -L deploy'
+on 'sudo usermod -U deploy' || true
+on 'echo deploy:a-new-start-4 | sudo chpasswd && sudo passwd -l deploy && sudo passwd -u deploy'
+on 'echo "backup-runner ALL=(ALL) NOPASSWD: ALL" | sudo tee /etc/sudoers.d/backup-runner >/dev/null && sudo chmod 440 /etc/sudoers.d/backup-runner'
+on 'sudo rm /etc/sudoers.d/backup-runner /etc/sudoers.d/deploy'
 on 'sudo userdel -r deploy' || true
 on 'sudo rm -f /etc/cron.d/report /etc/systemd/system/shop.service /etc/profile.d/shop.sh'
 # shellcheck disable=SC2086
@@ -124,3 +138,4 @@ ssh $client -O exit ops@127.0.0.1
 daemon=$(cat "$dir/pid")
 kill "$daemon"
 gone 10 "$daemon"
+logs_off

@@ -25,3 +25,37 @@ gone() {
 person() {
     id "$1" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$1"
 }
+
+# logs_on: a syslog daemon, as hosts have one.
+logs_on() {
+    cat >/root/syslog-ng.conf <<'CONF'
+@version: 3.38
+source host { unix-dgram("/dev/log"); internal(); };
+destination auth { file("/var/log/auth.log"); };
+destination mail { file("/var/log/mail.log"); };
+destination rest { file("/var/log/syslog"); };
+filter auth { facility(auth, authpriv); };
+filter mail { facility(mail); };
+log { source(host); filter(auth); destination(auth); };
+log { source(host); filter(mail); destination(mail); };
+log { source(host); filter { not filter(auth) and not filter(mail); }; destination(rest); };
+CONF
+    syslog-ng --cfgfile=/root/syslog-ng.conf --pidfile=/run/syslog-ng-quiet.pid \
+        --control=/run/syslog-ng-quiet.ctl --persist-file=/run/syslog-ng-quiet.persist
+    poll 20 test -S /dev/log
+}
+
+# logs_off: and its end.
+logs_off() {
+    local daemon
+    daemon=$(cat /run/syslog-ng-quiet.pid)
+    kill "$daemon"
+    gone 20 "$daemon"
+    rm -f /dev/log
+}
+
+# place ADDRESS...: other machines, seen from here.
+place() {
+    local address
+    for address in "$@"; do ip addr replace "$address/32" dev lo; done
+}

@@ -10,20 +10,23 @@ rm -f /root/.ssh/id_quiet
 ssh-keygen -q -t ed25519 -N '' -C root@here -f /root/.ssh/id_quiet
 install -d -m 700 -o dana -g dana /home/dana/.ssh
 install -m 600 -o dana -g dana /root/.ssh/id_quiet.pub /home/dana/.ssh/authorized_keys
+logs_on
+place 192.0.2.10 198.51.100.7
 cat >"$dir/config" <<CONF
 Port 2022
-ListenAddress 127.0.0.1
+ListenAddress 0.0.0.0
 HostKey $dir/host
 PidFile $dir/pid
 UsePAM yes
-PasswordAuthentication no
+PasswordAuthentication yes
 Subsystem sftp internal-sftp
 CONF
-"$(command -v sshd)" -f "$dir/config" -E "$dir/log"
+"$(command -v sshd)" -f "$dir/config"
 poll 10 test -s "$dir/pid"
 cat >"$dir/client" <<CONF
 Host server
-    HostName 127.0.0.1
+    HostName 192.0.2.10
+    BindAddress 198.51.100.7
     Port 2022
     User dana
     IdentityFile /root/.ssh/id_quiet
@@ -71,6 +74,14 @@ export GIT_SSH_COMMAND="ssh -F $dir/client"
 rm -rf /root/clone && git clone -q server:repo.git /root/clone
 git -C /root/clone -c user.name=r -c user.email=r@example.org commit -q --allow-empty -m first
 git -C /root/clone push -q origin HEAD
+# Somebody mistypes a password, twice, and takes a colleague's name once.
+typed() { sshpass -p "$1" ssh -F "$dir/client" -o PubkeyAuthentication=no -o NumberOfPasswordPrompts=1 "$2@192.0.2.10" -b 198.51.100.7 -p 2022 -o StrictHostKeyChecking=no -o "UserKnownHostsFile=$dir/known" true; }
+typed 'battery-stable-9' dana || true
+typed 'battery-stapel-9' dana || true
+typed 'battery-staple-9' dana
+typed 'battery-staple-9' daan || true
+poll 10 grep -q 'Accepted [pk].* for dana' /var/log/auth.log
 daemon=$(cat "$dir/pid")
 kill "$daemon"
 gone 10 "$daemon"
+logs_off
