@@ -211,22 +211,23 @@ SEC("tp_btf/sys_exit")
 int on_call(u64 *ctx)
 {
 	struct pt_regs *regs = (void *)ctx[0];
-	struct task_struct *task = bpf_get_current_task_btf();
-	s64 result = ctx[1];
 	u64 call = regs->orig_ax;
-	bool compat = task->thread_info.status & TS_COMPAT;
+	struct task_struct *task;
 	struct scratch *s;
+	s64 result;
 	u32 handler;
+	bool compat;
 
-	/* The calls of 32-bit programs have numbers and registers of their own. */
-	if (compat) {
-		if (call >= CALLS_MAX)
-			return 0;
-		call = call_of_32bit[call];
-	}
-	if (call >= CALLS_MAX)
+	/* Nearly all calls end here. */
+	if (call >= CALLS_MAX || !(handler_of[call] | call_of_32bit[call]))
 		return 0;
-	handler = handler_of[call];
+	/* The calls of 32-bit programs have numbers and registers of their own. */
+	task = bpf_get_current_task_btf();
+	compat = task->thread_info.status & TS_COMPAT;
+	if (compat)
+		call = call_of_32bit[call];
+	result = ctx[1];
+	handler = handler_of[call & (CALLS_MAX - 1)];
 	if (!handler || (!compat && !is_worth_it(call, result, regs)))
 		return 0;
 	s = scratch_of(&call_scratch);

@@ -20,13 +20,15 @@ static __always_inline bool is_kernel_interface(unsigned long magic)
 
 static __always_inline bool is_secret(struct file *file, struct inode *inode)
 {
-	struct inode *directory = BPF_CORE_READ(file, f_path.dentry, d_parent, d_inode);
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	u64 directory = BPF_CORE_READ(dentry, d_parent, d_inode, i_ino);
+	u32 device = BPF_CORE_READ(inode, i_sb, s_dev);
 	struct secret_name name = {};
 
-	if ((place_bits(inode) | place_bits(directory)) & WATCHED_SECRET)
+	if ((bits_of(BPF_CORE_READ(inode, i_ino), device) | bits_of(directory, device)) &
+	    WATCHED_SECRET)
 		return 1;
-	bpf_probe_read_kernel_str(name.text, sizeof(name.text),
-				  BPF_CORE_READ(file, f_path.dentry, d_name.name));
+	bpf_probe_read_kernel_str(name.text, sizeof(name.text), BPF_CORE_READ(dentry, d_name.name));
 	return bpf_map_lookup_elem(&secret_names, &name) != 0;
 }
 
@@ -101,7 +103,7 @@ static __noinline int append_name(struct scratch *s, struct task_struct *task, u
 		return 0;
 	}
 	if (directory == AT_FDCWD) {
-		struct fs_struct *fs = BPF_CORE_READ(task, fs);
+		struct fs_struct *fs = task->fs;
 
 		bpf_core_read(&path, sizeof(path), &fs->pwd);
 	} else {

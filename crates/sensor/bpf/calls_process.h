@@ -39,7 +39,7 @@ int on_trace(u64 *ctx)
 		    request != PTRACE_POKEUSR && request != PTRACE_SETREGS &&
 		    request != PTRACE_SETREGSET)
 			return 0;
-	} else if ((u32)s->arguments[0] == (u32)BPF_CORE_READ(task, tgid)) {
+	} else if ((u32)s->arguments[0] == (u32)task->tgid) {
 		return 0;
 	}
 	record = begin(s, task, KIND_TRACE);
@@ -122,7 +122,7 @@ int on_bpf(u64 *ctx)
 	struct call *record;
 
 	BEGIN_HANDLER;
-	if ((u32)s->arguments[0] != BPF_PROG_LOAD || (u32)BPF_CORE_READ(task, tgid) == settings.own_pid)
+	if ((u32)s->arguments[0] != BPF_PROG_LOAD || (u32)task->tgid == settings.own_pid)
 		return 0;
 	/* Programs of long ago had no names. */
 	if ((u32)s->arguments[2] < sizeof(attributes))
@@ -200,8 +200,8 @@ static __always_inline bool is_same_name(const char *a, const char *b)
 /* A process' name by prctl(PR_SET_NAME) or by writing to /proc/PID/comm. */
 static __always_inline int tell_name(struct scratch *s, struct task_struct *task)
 {
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
-	u32 tid = BPF_CORE_READ(leader, pid);
+	struct task_struct *leader = task->group_leader;
+	u32 tid = leader->pid;
 	struct known *known = bpf_map_lookup_elem(&tasks, &tid), now;
 	struct call *record;
 
@@ -210,7 +210,7 @@ static __always_inline int tell_name(struct scratch *s, struct task_struct *task
 		bpf_map_update_elem(&tasks, &tid, &now, BPF_ANY);
 		return 0;
 	}
-	bpf_core_read(&now.name, sizeof(now.name), &leader->comm);
+	read_name(now.name, leader);
 	if (is_same_name(now.name, known->name))
 		return 0;
 	record = begin(s, task, KIND_NAME);
@@ -226,7 +226,7 @@ int on_rename(u64 *ctx)
 	BEGIN_HANDLER;
 	/* Threads name themselves all the time; the process has the name of its first one. */
 	if ((u32)s->arguments[0] != PR_SET_NAME ||
-	    BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid))
+	    task->pid != task->tgid)
 		return 0;
 	return tell_name(s, task);
 }
@@ -254,7 +254,7 @@ int on_signal(u64 *ctx)
 
 	BEGIN_HANDLER;
 	/* In another pid namespace the number means another process, and ours cannot be reached. */
-	if (BPF_CORE_READ(task, nsproxy, pid_ns_for_children, level))
+	if (task->nsproxy->pid_ns_for_children->level)
 		return 0;
 	target = s->arguments[0];
 	signal = s->arguments[1];
@@ -265,7 +265,7 @@ int on_signal(u64 *ctx)
 	if (!signal)
 		return 0;
 	key = target < -1 ? -target : target;
-	own = BPF_CORE_READ(task, tgid);
+	own = task->tgid;
 	if (target == -1)
 		key = settings.own_pid;
 	if (key == own || !bpf_map_lookup_elem(&protected_pids, &key))

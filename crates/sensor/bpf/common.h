@@ -54,7 +54,10 @@ struct scratch {
 	 * every sum of lengths. */
 	u32 at;
 	u32 watched;
+	/* Whether the path that is walked is looked up among the watched places. */
+	u32 is_watching;
 	u32 form;
+	u32 spare;
 	u8 bytes[RECORD_BYTES_MAX + TEXT_BYTES_MAX];
 };
 
@@ -235,31 +238,45 @@ static __always_inline int hand_out(struct scratch *s, struct flow *flow, bool u
 	return 0;
 }
 
+/* What a pointer of a tracepoint leads to is read directly: the kernel's check knows its type, and
+ * a fault gives zero. What came through memory is an address only and is read by a helper. */
 static __always_inline void read_rights(struct rights *rights, const struct cred *cred)
 {
-	rights->uid = BPF_CORE_READ(cred, uid.val);
-	rights->euid = BPF_CORE_READ(cred, euid.val);
-	rights->gid = BPF_CORE_READ(cred, gid.val);
-	rights->egid = BPF_CORE_READ(cred, egid.val);
-	bpf_core_read(&rights->capabilities, sizeof(u64), &cred->cap_effective);
+	rights->uid = cred->uid.val;
+	rights->euid = cred->euid.val;
+	rights->gid = cred->gid.val;
+	rights->egid = cred->egid.val;
+	rights->capabilities = *(const u64 *)&cred->cap_effective;
+}
+
+static __always_inline void read_name(char *to, const struct task_struct *task)
+{
+	const u64 *name = (const u64 *)task->comm;
+
+	((u64 *)to)[0] = name[0];
+	((u64 *)to)[1] = name[1];
 }
 
 static __always_inline void fill_head(struct head *head, struct task_struct *task, u32 kind)
 {
-	const struct cred *cred = BPF_CORE_READ(task, real_cred);
-	struct nsproxy *ns = BPF_CORE_READ(task, nsproxy);
-	struct rights rights;
+	const struct cred *cred = task->real_cred;
+	struct nsproxy *ns = task->nsproxy;
+	struct rights rights = {};
 
 	head->kind = kind;
 	head->call = 0;
 	head->bytes = 0;
 	head->at_ns = bpf_ktime_get_boot_ns();
-	head->started_ns = BPF_CORE_READ(task, group_leader, start_boottime);
-	read_rights(&rights, cred);
+	head->started_ns = task->group_leader->start_boottime;
+	head->user_ns = 0;
+	if (cred) {
+		read_rights(&rights, cred);
+		head->user_ns = cred->user_ns->ns.inum;
+	}
 	head->capabilities = rights.capabilities;
-	head->pid = BPF_CORE_READ(task, tgid);
-	head->tid = BPF_CORE_READ(task, pid);
-	head->parent = BPF_CORE_READ(task, real_parent, tgid);
+	head->pid = task->tgid;
+	head->tid = task->pid;
+	head->parent = task->real_parent->tgid;
 	head->uid = rights.uid;
 	head->euid = rights.euid;
 	head->gid = rights.gid;
@@ -267,13 +284,12 @@ static __always_inline void fill_head(struct head *head, struct task_struct *tas
 	head->login_uid = ~0U;
 	head->session = ~0U;
 	if (bpf_core_field_exists(task->loginuid)) {
-		head->login_uid = BPF_CORE_READ(task, loginuid.val);
-		head->session = BPF_CORE_READ(task, sessionid);
+		head->login_uid = task->loginuid.val;
+		head->session = task->sessionid;
 	}
-	head->pid_ns = BPF_CORE_READ(ns, pid_ns_for_children, ns.inum);
-	head->mount_ns = BPF_CORE_READ(ns, mnt_ns, ns.inum);
-	head->net_ns = BPF_CORE_READ(ns, net_ns, ns.inum);
-	head->user_ns = BPF_CORE_READ(cred, user_ns, ns.inum);
+	head->pid_ns = ns->pid_ns_for_children->ns.inum;
+	head->mount_ns = ns->mnt_ns->ns.inum;
+	head->net_ns = ns->net_ns->ns.inum;
 	head->spare = 0;
-	bpf_core_read(&head->name, sizeof(head->name), &task->comm);
+	read_name(head->name, task);
 }

@@ -12,7 +12,6 @@
 #include "record.h"
 #include "common.h"
 #include "walk.h"
-#include "inode.h"
 #include "process.h"
 #include "calls.h"
 #include "calls_process.h"

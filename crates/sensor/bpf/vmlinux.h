@@ -246,6 +246,12 @@ struct linux_binprm {
 	const char *interp;
 };
 
+/* The same, for who looks at the stack that is being made. */
+struct linux_binprm___stack {
+	unsigned long p;
+	int argc, envc;
+};
+
 struct bpf_map {
 	u32 id;
 };

@@ -7,61 +7,123 @@ static __always_inline struct mount *mount_of(struct vfsmount *mnt)
 	return (void *)mnt - bpf_core_field_offset(struct mount, mnt);
 }
 
-static __always_inline u32 place_bits(struct inode *inode)
+static __always_inline u32 bits_of(u64 inode, u32 device)
 {
-	struct place place = {
-		.inode = BPF_CORE_READ(inode, i_ino),
-		.device = BPF_CORE_READ(inode, i_sb, s_dev),
-	};
+	struct place place = { .inode = inode, .device = device };
 	u32 *found = bpf_map_lookup_elem(&places, &place);
 
 	return found ? *found : 0;
 }
 
+/* Appends the name of a dentry; false where it has no place or cannot be read. */
+static __always_inline bool append_component(struct scratch *s, const void *name)
+{
+	u32 at = place_now(s);
+	long n;
+
+	if (at > RECORD_BYTES_MAX - NAME_BYTES_MAX)
+		return 0;
+	n = bpf_probe_read_kernel_str(s->bytes + at, NAME_BYTES_MAX, name);
+	if (n < 0)
+		return 0;
+	*(volatile u32 *)&s->at = at + (n & (2 * NAME_BYTES_MAX - 1));
+	return 1;
+}
+
+/* Three members of a dentry that lie side by side, by one reading. */
+struct link {
+	struct dentry *parent;
+	struct inode *inode;
+	const void *name;
+};
+
+#define LINK_BYTES 32
+#define IN_LINK(member)                                                                            \
+	(bpf_core_field_offset(struct dentry, member) - bpf_core_field_offset(struct dentry, d_parent))
+
+static __always_inline void read_link(struct link *link, struct dentry *dentry)
+{
+	u8 bytes[LINK_BYTES] = {};
+
+	bpf_core_read(bytes, sizeof(bytes), &dentry->d_parent);
+	link->parent = *(void **)bytes;
+	link->inode = *(void **)(bytes + IN_LINK(d_inode));
+	link->name = *(void **)(bytes + IN_LINK(d_name.name));
+}
+
 /*
  * Appends the components of a path, the last one first, from the dentry up through the mounts.
- * With `watch` every step is looked up among the watched places. Leaves the form in s->form.
+ * With s->is_watching every step is looked up among the watched places. Leaves the form in s->form.
+ * Not static, so that the verifier goes through it once and not once for each call.
  */
-static __noinline int walk(struct scratch *s, struct dentry *dentry, struct vfsmount *mnt, bool watch)
+__noinline int walk(struct scratch *s, u64 at_dentry, u64 at_mount)
 {
-	struct mount *mount = mount_of(mnt);
-	u32 form = PART_PATH | PART_CUT;
+	struct dentry *dentry = (void *)at_dentry;
+	struct mount *mount = (void *)at_mount;
+	struct dentry *root = BPF_CORE_READ(mount, mnt.mnt_root);
+	u64 device = BPF_CORE_READ(mount, mnt.mnt_sb, s_dev);
 
+	if (!s)
+		return 0;
+	s->form = PART_PATH | PART_CUT;
 	for (int depth = 0; depth < DEPTH_MAX; depth++) {
-		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-		struct dentry *root = BPF_CORE_READ(mount, mnt.mnt_root);
-		u32 at;
-		long n;
+		struct inode *inode;
+		struct link link;
 
-		if (watch)
-			s->watched |= place_bits(BPF_CORE_READ(dentry, d_inode)) &
+		read_link(&link, dentry);
+		inode = link.inode;
+		if (*(volatile u32 *)&s->is_watching)
+			s->watched |= bits_of(BPF_CORE_READ(inode, i_ino), device) &
 				      (WATCHED_PLACE | WATCHED_NEAR);
 		if (dentry == root) {
 			struct mount *above = BPF_CORE_READ(mount, mnt_parent);
 
 			if (above == mount) {
-				form = PART_PATH;
+				s->form = PART_PATH;
 				break;
 			}
 			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
 			mount = above;
+			root = BPF_CORE_READ(mount, mnt.mnt_root);
+			device = BPF_CORE_READ(mount, mnt.mnt_sb, s_dev);
 			continue;
 		}
-		at = place_now(s);
-		if (at > RECORD_BYTES_MAX - NAME_BYTES_MAX)
+		if (!append_component(s, link.name))
 			break;
-		n = bpf_probe_read_kernel_str(s->bytes + at, NAME_BYTES_MAX,
-					      BPF_CORE_READ(dentry, d_name.name));
-		if (n < 0)
+		if (dentry == link.parent) {
+			s->form = PART_LONE;
 			break;
-		*(volatile u32 *)&s->at = at + (n & (2 * NAME_BYTES_MAX - 1));
+		}
+		dentry = link.parent;
+	}
+	return 0;
+}
+
+/* The same for a dentry that the kernel's check knows, up to the root of its mount. */
+static __noinline int walk_known(struct scratch *s, struct dentry *dentry, struct vfsmount *mnt)
+{
+	struct dentry *root = mnt->mnt_root;
+	struct mount *mount = mount_of(mnt), *above;
+
+	s->form = PART_PATH | PART_CUT;
+	for (int depth = 0; depth < DEPTH_MAX; depth++) {
+		struct dentry *parent = dentry->d_parent;
+
+		if (dentry == root) {
+			above = BPF_CORE_READ(mount, mnt_parent);
+			if (above != mount)
+				return walk(s, (u64)BPF_CORE_READ(mount, mnt_mountpoint), (u64)above);
+			s->form = PART_PATH;
+			break;
+		}
+		if (!append_component(s, dentry->d_name.name))
+			break;
 		if (dentry == parent) {
-			form = PART_LONE;
+			s->form = PART_LONE;
 			break;
 		}
 		dentry = parent;
 	}
-	s->form = form;
 	return 0;
 }
 
@@ -70,7 +132,18 @@ static __always_inline void append_path(struct scratch *s, struct part *part, st
 {
 	u32 from = place_now(s);
 
-	walk(s, BPF_CORE_READ(path, dentry), BPF_CORE_READ(path, mnt), watch);
+	s->is_watching = watch;
+	walk(s, (u64)path->dentry, (u64)mount_of(path->mnt));
+	part->form = s->form;
+	part->bytes = place_now(s) - from;
+}
+
+static __always_inline void append_known_path(struct scratch *s, struct part *part,
+					      struct dentry *dentry, struct vfsmount *mnt)
+{
+	u32 from = place_now(s);
+
+	walk_known(s, dentry, mnt);
 	part->form = s->form;
 	part->bytes = place_now(s) - from;
 }
@@ -100,13 +173,12 @@ static __always_inline void append_text(struct scratch *s, struct part *part, co
 
 static __always_inline struct file *file_of(struct task_struct *task, u32 fd)
 {
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **files = BPF_CORE_READ(table, fd);
+	struct fdtable *table = task->files->fdt;
 	struct file *file = NULL;
 
-	if (fd >= BPF_CORE_READ(table, max_fds))
+	if (!table || fd >= table->max_fds)
 		return NULL;
-	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+	bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);
 	return file;
 }
 

@@ -122,6 +122,34 @@ os.execve('/bin/sh', ['sh', '-c', 'exit 7 # ' + long], e) if os.fork() == 0 else
 }
 
 #[test]
+fn variables_of_the_loader_are_found_in_any_environment() {
+    let Some(mut sensor) = open(&Config::default()) else { return };
+    // Few, many, long ones that are not read at once, and names that only look alike.
+    let code = "
+def start(pairs):
+    if os.fork() == 0: os.execve('/bin/true', ['true'], dict(pairs))
+    os.wait()
+loader = [('LD_AUDIT', '/nowhere'), ('LD_PRELOAD', '')]
+alike = [('OLD_PATH', '1'), ('LDX', '2'), ('XLD_PRELOAD', 'LD_PRELOAD=3'), ('LD', '4')]
+start(loader + alike)
+start([('N%d' % i, 'x') for i in range(200)] + alike + loader)
+start([('LONG', 'y' * 9000)] + alike + loader)
+start(alike)
+start([])";
+    let mut told: Vec<Vec<String>> = Vec::new();
+    act(&mut sensor, code, |it| {
+        if let What::Exec(exec) = &it.what
+            && exec.arguments == ["true"]
+        {
+            told.push(exec.loader.iter().map(|(name, value)| format!("{name}={value}")).collect());
+        }
+        told.len() == 5
+    });
+    let both = vec!["LD_AUDIT=/nowhere".to_owned(), "LD_PRELOAD=".to_owned()];
+    assert_eq!(told, [both.clone(), both.clone(), both, Vec::new(), Vec::new()]);
+}
+
+#[test]
 fn scripts_memory_files_and_cut_arguments_are_named() {
     let Some(mut sensor) = open(&Config::default()) else { return };
     let dir = tempfile::tempdir().unwrap();
