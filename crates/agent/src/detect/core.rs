@@ -10,6 +10,7 @@ use engine::content::{Automatic, Catalogue};
 use engine::detect::{BuildError, Engine, Refusal, State};
 use engine::event::{Category, Event, Field};
 use engine::whitelist::Whitelist;
+use model::event::What;
 use model::finding::Finding;
 use model::policy::DetectPolicy;
 use model::time::Timestamp;
@@ -117,6 +118,8 @@ pub struct Core {
     sweeps: Option<Sweeps>,
     /// Rules of the user that do not work.
     refusals: Vec<Refusal>,
+    /// A process began, ended or became another since this was asked.
+    has_new_processes: bool,
 }
 
 /// Asks the rules and makes alarms.
@@ -182,6 +185,7 @@ impl Core {
             lost: 0,
             costs: options.costs,
             refusals,
+            has_new_processes: true,
         })
     }
 
@@ -206,7 +210,8 @@ impl Core {
         let began = thread_cpu();
         let mut inside = Duration::ZERO;
         let Self { sensor, judge, enricher, chunk, enriched, costs, .. } = self;
-        let mut take = Take { enriched, enricher, judge, costs, seen };
+        let has_new_processes = &mut self.has_new_processes;
+        let mut take = Take { enriched, enricher, judge, costs, seen, has_new_processes };
         let mut count = 0;
         let polled = sensor.poll(timeout, &mut |event| {
             count += 1;
@@ -281,6 +286,11 @@ impl Core {
         self.sensor.health()
     }
 
+    /// Whether a process began, ended or became another since the last time.
+    pub fn take_new_processes(&mut self) -> bool {
+        std::mem::take(&mut self.has_new_processes)
+    }
+
     pub fn enricher(&self) -> &Enricher {
         &self.enricher
     }
@@ -318,6 +328,7 @@ struct Take<'a> {
     judge: &'a mut Judge,
     costs: &'a Costs,
     seen: &'a mut dyn FnMut(&Event),
+    has_new_processes: &'a mut bool,
 }
 
 impl Take<'_> {
@@ -329,6 +340,8 @@ impl Take<'_> {
         let began = thread_cpu();
         let count = chunk.len() as u64;
         for event in chunk.drain(..) {
+            *self.has_new_processes |=
+                matches!(event.what, What::Exec(_) | What::Fork { .. } | What::Exit { .. });
             self.enricher.event(&event, self.enriched);
         }
         let middle = thread_cpu();

@@ -31,8 +31,8 @@ const AT_ONCE_BYTES_MAX: u64 = 32 << 20;
 const PER_SECOND_BYTES_MAX: u64 = 64 << 20;
 /// Largest file read at all.
 pub const FILE_BYTES_MAX: u64 = 512 << 20;
-/// Files that wait for the worker.
-const JOBS_MAX: usize = 256;
+/// Files that wait for the worker: what runs when the agent starts.
+const JOBS_MAX: usize = 1024;
 const CHUNK_BYTES: usize = 128 << 10;
 const HEAD_BYTES: usize = 4096;
 /// Between two looks whether packages have changed.
@@ -100,6 +100,15 @@ impl Image {
     pub fn is_packaged(&self) -> bool {
         self.package.is_some() && self.verified != Some(false)
     }
+}
+
+/// When the content of an executable is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Before anything is said of it, as far as the bounds allow.
+    Now,
+    /// By the worker: what ran before the sensor is in nobody's hurry.
+    Later,
 }
 
 /// Digest of a file, and whether it is the one asked for.
@@ -224,7 +233,7 @@ impl Images {
         path: &str,
         file: Option<&ExecutableFile>,
         pid: u32,
-        now: Timestamp,
+        (now, reading): (Timestamp, Reading),
     ) -> Arc<Image> {
         let mut image = Image::of_path(path);
         let file = file.copied().or_else(|| self.ask(path, pid));
@@ -239,7 +248,12 @@ impl Images {
             size: file.size,
         };
         self.clock += 1;
+        // What ran before the sensor and is started anew before the worker came to it.
+        let is_behind = reading == Reading::Now
+            && identity.size <= AT_ONCE_BYTES_MAX.min(self.left_bytes)
+            && self.waiting.contains(&identity);
         if let Some(slot) = self.slots.get_mut(&identity)
+            && !(is_behind && slot.image.sha256.is_none())
             && slot.generation == self.generation
             && *slot.image.path == *path
             && slot.image.links == file.links
@@ -249,7 +263,7 @@ impl Images {
         }
         image.identity = Some(identity);
         (image.mode, image.uid, image.links) = (file.mode, file.uid, file.links);
-        self.fill(&mut image, identity, pid, now);
+        self.fill(&mut image, identity, pid, (now, reading));
         let image = Arc::new(image);
         self.keep(identity, Arc::clone(&image));
         image
@@ -303,7 +317,13 @@ impl Images {
         Some(Arc::clone(&slot.image))
     }
 
-    fn fill(&mut self, image: &mut Image, identity: FileIdentity, pid: u32, now: Timestamp) {
+    fn fill(
+        &mut self,
+        image: &mut Image,
+        identity: FileIdentity,
+        pid: u32,
+        when: (Timestamp, Reading),
+    ) {
         // A path of another mount namespace is not the host's file.
         let here = self.root.metadata(&*image.path).ok().filter(|it| {
             (it.inode, it.size) == (identity.inode, identity.size)
@@ -327,7 +347,7 @@ impl Images {
             .and_then(|it| self.sources.digests.of(&self.root, it, &image.path));
         if image.package.is_none() || wanted.is_some() {
             let paths = [format!("/proc/{pid}/exe"), image.path.to_string()];
-            self.digest(image, identity, paths, wanted, now);
+            self.digest(image, identity, paths, wanted, when);
         }
         if image.true_name.is_none() {
             self.recognise(image, identity, pid);
@@ -341,13 +361,13 @@ impl Images {
         identity: FileIdentity,
         paths: [String; 2],
         wanted: Option<FileDigest>,
-        now: Timestamp,
+        (now, reading): (Timestamp, Reading),
     ) {
         if self.second != now.as_secs() {
             self.second = now.as_secs();
             self.left_bytes = PER_SECOND_BYTES_MAX;
         }
-        if identity.size <= AT_ONCE_BYTES_MAX.min(self.left_bytes) {
+        if reading == Reading::Now && identity.size <= AT_ONCE_BYTES_MAX.min(self.left_bytes) {
             self.left_bytes = self.left_bytes.saturating_sub(identity.size);
             let digested = open_same(&self.root, &paths, identity)
                 .and_then(|it| digest_and_compare(it, identity.size, wanted).ok());
@@ -522,7 +542,8 @@ mod tests {
 
     fn look(images: &mut Images, path: &Path) -> Arc<Image> {
         let path = std::fs::canonicalize(path).unwrap();
-        images.look(path.to_str().unwrap(), Some(&file(&path)), 0, Timestamp::from_secs(1))
+        let when = (Timestamp::from_secs(1), Reading::Now);
+        images.look(path.to_str().unwrap(), Some(&file(&path)), 0, when)
     }
 
     #[test]

@@ -18,6 +18,7 @@ use model::wire::record::Record as Body;
 use model::wire::{CapabilityState, Record, WhitelistHits};
 use sensor::Tier;
 
+use super::assets::Input;
 use super::reporter::Reporter;
 use crate::costs::Costs;
 use crate::detect::core::{RULES, SENSOR};
@@ -33,9 +34,13 @@ const ORDERS_MAX: usize = 64;
 const STEP: Duration = Duration::from_millis(100);
 const STATUS_EVERY: Duration = Duration::from_secs(5);
 const KEEP_EVERY: Duration = Duration::from_mins(1);
+/// Beginnings and ends of processes within this long are one change of their table.
+const PROCESSES_EVERY: Duration = Duration::from_millis(250);
 /// Before the next start after a failure; doubled each time.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_mins(5);
+/// What is known of processes beside their table's cadence.
+const PROCESSES: &str = "process_events";
 /// Records that wait for the alarm lane to take them again.
 const PENDING_MAX: usize = 10_000;
 
@@ -56,6 +61,8 @@ pub(super) struct Worker {
     pub(super) costs: Costs,
     pub(super) verdicts: Verdicts,
     pub(super) answers: Answers,
+    /// Reads the table of processes again when some have changed.
+    pub(super) assets: SyncSender<Input>,
     pub(super) clock: fn() -> Timestamp,
 }
 
@@ -85,6 +92,8 @@ struct State {
     restarts: u64,
     status_at: Timestamp,
     kept_at: Timestamp,
+    processes_at: Timestamp,
+    has_new_processes: bool,
 }
 
 impl State {
@@ -97,6 +106,8 @@ impl State {
             restarts: 0,
             status_at: now,
             kept_at: now,
+            processes_at: now,
+            has_new_processes: false,
         }
     }
 
@@ -115,6 +126,12 @@ impl State {
             let told = because!("detection.failed", "detection failed: {cause}", cause = reason);
             self.worker.reporter.one(SENSOR, CapabilityState::Missing, told.clone());
             self.worker.reporter.one(RULES, CapabilityState::Missing, told);
+            let why = because!(
+                "process_events.failed",
+                "{cause}, so processes are read once a minute only",
+                cause = reason
+            );
+            self.worker.reporter.one(PROCESSES, CapabilityState::Degraded, why);
             if (self.worker.clock)().since(began) > PAUSE_MAX {
                 pause = PAUSE_MIN;
             }
@@ -227,6 +244,13 @@ impl State {
 
     fn housekeeping(&mut self, core: &mut Core) {
         let now = (self.worker.clock)();
+        self.has_new_processes |= core.take_new_processes();
+        if self.has_new_processes && now.since(self.processes_at) >= PROCESSES_EVERY {
+            self.processes_at = now;
+            // A full channel means a busy asset thread: it is told the next time.
+            self.has_new_processes =
+                self.worker.assets.try_send(Input::Changed("process")).is_err();
+        }
         if now.since(self.status_at) >= STATUS_EVERY {
             self.status_at = now;
             self.report(core);
@@ -266,6 +290,7 @@ impl State {
             )
         };
         self.worker.reporter.one(SENSOR, state, why);
+        self.worker.reporter.one(PROCESSES, CapabilityState::Active, "");
         let refused: Vec<String> = core.refusals().iter().map(ToString::to_string).collect();
         match refused.first() {
             None => self.worker.reporter.one(RULES, CapabilityState::Active, ""),

@@ -6,7 +6,6 @@ mod assets;
 mod detection;
 mod kernel_guard;
 mod logins;
-mod processes;
 mod protect;
 mod reporter;
 pub mod responder;
@@ -14,7 +13,6 @@ mod response;
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
@@ -122,13 +120,10 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Runt
         &config,
         (spool.clone(), reporter.clone()),
     )?;
-    let processes_stop = Arc::new(AtomicBool::new(false));
-    let processes = processes::start(assets.clone(), reporter.clone(), Arc::clone(&processes_stop))
-        .map_err(RuntimeError::Thread)?;
     let linked = link::Config::new(dir.clone());
     let shared = (linked.costs.clone(), verdicts, told.answers.clone());
     let both = (spool.clone(), reporter.clone());
-    let detection = start_detection(catalogue, &kept.policy, dir, both, shared)?;
+    let detection = start_detection(catalogue, &kept.policy, dir, both, shared, assets.clone())?;
     let (inbox, inbound) = mpsc::channel(ORDERS_WAITING_MAX);
     let (outbox, answers) = mpsc::channel(ORDERS_WAITING_MAX);
     let dispatcher = Dispatcher {
@@ -155,14 +150,12 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Runt
         never = alive::signs(dir) => match never {},
         never = give_memory_back() => match never {},
     };
-    processes_stop.store(true, Ordering::Relaxed);
     // Full only of policies, which it takes before it looks again.
     let _ = detection.orders.send(detection::Order::Stop);
     join(detection.thread, "detection");
     logins.stop();
     response.stop();
     join(assets_thread, "assets");
-    join(processes, "processes");
     ended.map_err(RuntimeError::Link)
 }
 
@@ -240,6 +233,7 @@ fn start_detection(
     state_dir: &Path,
     (spool, reporter): (Spool, Reporter),
     (costs, verdicts, answers): (Costs, Verdicts, Answers),
+    assets: SyncSender<Input>,
 ) -> Result<detection::Running, RuntimeError> {
     let worker = detection::Worker {
         catalogue,
@@ -250,6 +244,7 @@ fn start_detection(
         costs,
         verdicts,
         answers,
+        assets,
         clock: now,
     };
     detection::start(worker).map_err(RuntimeError::Thread)

@@ -8,7 +8,7 @@ use model::time::Timestamp;
 
 use super::{Enriched, Enricher, cut, fixed, masked, rights, text, trusted_role};
 use crate::detect::code;
-use crate::detect::image::kind_called;
+use crate::detect::image::{Reading, kind_called};
 use crate::detect::names::{
     ImageKind, Role, SessionRole, is_loopback, system_transaction, user_transaction,
 };
@@ -27,7 +27,7 @@ impl Enricher {
             self.processes.link(id, &exec.ancestors, at);
         }
         let (arguments, command) = masked(&exec.arguments);
-        self.become_program(id, at, task, exec, &command);
+        self.become_program(id, (at, Reading::Now), task, exec, &command);
         let Some(process) = self.processes.get(id) else { return };
         let kind = process.kind;
         let image = Arc::clone(&process.image);
@@ -67,12 +67,12 @@ impl Enricher {
     pub(in crate::detect) fn become_program(
         &mut self,
         id: Id,
-        at: Timestamp,
+        when: (Timestamp, Reading),
         task: &Task,
         exec: &Exec,
         command: &str,
     ) {
-        let image = self.images.look(&exec.executable, exec.file.as_ref(), task.pid, at);
+        let image = self.images.look(&exec.executable, exec.file.as_ref(), task.pid, when);
         let above = self.processes.get(id).and_then(|it| it.parent);
         let above = above.and_then(|it| self.processes.get(it));
         let inherited = above.map(|it| (it.session_role, it.transaction, it.container.clone()));
@@ -120,14 +120,14 @@ impl Enricher {
             self.processes.adopt(id, parent);
         }
         self.processes.link(id, &exec.ancestors, at);
-        self.become_program(id, at, &task, &exec, &command);
+        self.become_program(id, (at, Reading::Now), &task, &exec, &command);
     }
 
-    /// Takes a process that ran before the sensor did.
+    /// Takes a process that ran before the sensor did. Its content is read by and by.
     pub fn seed(&mut self, task: &Task, exec: &Exec, at: Timestamp) {
         let (id, _) = self.processes.find(task, at);
         let (_, command) = masked(&exec.arguments);
-        self.become_program(id, at, task, exec, &command);
+        self.become_program(id, (at, Reading::Later), task, exec, &command);
     }
 
     fn set_exec_rights(
