@@ -9,6 +9,13 @@ const HOST = host(0).id;
 const [FINDING, ATTACK, CHANGED] = [0, 1, 3].map((it) => finding(it).id);
 const ISOLATED = isolated(0).id;
 const RULE = finding(0).rule;
+/** Events that a person scrolls through. */
+const MANY_EVENTS = 10_000;
+/** Rows that are drawn of them: those in sight, and some above and below. */
+const ROWS_DRAWN_MAX = 64;
+/** Everything on the page. Without limits it would be 200,000. */
+const NODES_MAX = 4_000;
+const PAGE_ROWS = 100;
 /** A person sees a change of page as immediate up to here. */
 const ROUTE_MS = 100;
 const SIGN_IN_BYTES_MAX = 400_000;
@@ -134,17 +141,22 @@ for (const [language, scheme] of [
   });
 }
 
-test("every page in a narrow window", async ({ page }) => {
-  await page.setViewportSize({ width: 820, height: 1100 });
-  await serve(page, "full");
-  await choose(page, "en", "light");
-  for (const [name, path] of PLACES) {
-    await page.goto(ORIGIN + path);
-    await settled(page);
-    await page.screenshot({ path: `shots/pages/${name}-narrow.png` });
-    expect(await sticksOut(page), `${name}: pixels too wide`).toBeLessThanOrEqual(0);
-  }
-});
+for (const [name, width, height] of [
+  ["narrow", 820, 1100],
+  ["phone", 390, 844],
+] as const) {
+  test(`every page in a window ${width} pixels wide`, async ({ page }) => {
+    await page.setViewportSize({ width, height });
+    await serve(page, "full");
+    await choose(page, name === "phone" ? "zh" : "en", "light");
+    for (const [place, path] of PLACES) {
+      await page.goto(ORIGIN + path);
+      await settled(page);
+      await page.screenshot({ path: `shots/pages/${place}-${name}.png` });
+      expect(await sticksOut(page), `${place}: pixels too wide`).toBeLessThanOrEqual(0);
+    }
+  });
+}
 
 test("the dashboard fits one screen at 1440x900", async ({ page }) => {
   await serve(page, "full");
@@ -225,6 +237,56 @@ test("the sign-in page loads less than 400 kB gzip", async ({ page }) => {
   test.info().annotations.push({ type: "kB gzip", description: String(Math.round(total / 1000)) });
   expect(total).toBeGreaterThan(0);
   expect(total).toBeLessThan(SIGN_IN_BYTES_MAX);
+});
+
+test("ten thousand events are scrolled through and filtered within bounds", async ({ page }) => {
+  await serve(page, "full");
+  await choose(page, "en", "light");
+  const asked: string[] = [];
+  page.on("request", (it) => {
+    if (/\/findings\?/.test(it.url())) asked.push(it.url());
+  });
+  await page.goto(`${ORIGIN}/events`);
+  await settled(page);
+  const { rows, nodes, loaded, longest } = await page.evaluate(async (wanted) => {
+    const tasks: number[] = [];
+    new PerformanceObserver((list) => {
+      for (const it of list.getEntries()) tasks.push(it.duration);
+    }).observe({ type: "longtask" });
+    const box = document.querySelector(".table-body");
+    const frame = () => new Promise(requestAnimationFrame);
+    const most = { rows: 0, nodes: 0, loaded: 0, longest: 0 };
+    while (box && most.loaded < wanted) {
+      box.scrollTop = box.scrollHeight;
+      await frame();
+      await frame();
+      most.rows = Math.max(most.rows, box.querySelectorAll("tbody tr").length);
+      most.nodes = Math.max(most.nodes, document.querySelectorAll("*").length);
+      const last = [...box.querySelectorAll("tbody tr[aria-rowindex]")].at(-1);
+      most.loaded = Math.max(most.loaded, Number(last?.getAttribute("aria-rowindex")) - 1);
+    }
+    if (box) box.scrollTop = 0;
+    await frame();
+    most.longest = Math.max(0, ...tasks);
+    return most;
+  }, MANY_EVENTS);
+  test.info().annotations.push({
+    type: "scrolled",
+    description: `${rows} rows and ${nodes} nodes drawn, longest task ${Math.round(longest)} ms`,
+  });
+  expect(loaded).toBeGreaterThanOrEqual(MANY_EVENTS);
+  expect(rows, "rows drawn").toBeLessThanOrEqual(ROWS_DRAWN_MAX);
+  expect(nodes, "nodes drawn").toBeLessThanOrEqual(NODES_MAX);
+  await page.waitForLoadState("networkidle");
+  // At the end of the last page the next one is asked for.
+  expect(asked.length, "one request a page").toBeLessThanOrEqual(MANY_EVENTS / PAGE_ROWS + 1);
+  expect(new Set(asked).size, "each page once").toBe(asked.length);
+  asked.length = 0;
+  await page.getByRole("textbox", { name: "Words in the sentence or subject" }).fill("redis");
+  await expect.poll(() => asked.length).toBe(1);
+  await settled(page);
+  expect(asked, "typing asks once").toEqual([expect.stringContaining("q=redis")]);
+  expect(await page.locator("tbody tr").count()).toBeLessThanOrEqual(ROWS_DRAWN_MAX);
 });
 
 test("a page that was seen before comes back at once", async ({ page }) => {

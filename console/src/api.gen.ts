@@ -1238,6 +1238,7 @@ export interface components {
              */
             refused: string | null;
             response: components["schemas"]["Response"] | null;
+            why: components["schemas"]["Reason"] | null;
         };
         /** @description One row of one host. */
         Asset: {
@@ -2293,6 +2294,7 @@ export interface components {
             /** @description Name of the person; empty when the host itself changed it. */
             by: string;
             remark: string;
+            why: components["schemas"]["Reason"] | null;
         };
         /** @description One answer of the search box. */
         Hit: {
@@ -2850,6 +2852,7 @@ export interface components {
             status: components["schemas"]["Status"];
             /** @description Whether the decision can be taken back. */
             undo: boolean;
+            why: components["schemas"]["Reason"] | null;
         };
         /** @description What became of each finding. */
         Outcomes: {
@@ -3066,6 +3069,7 @@ export interface components {
              * @example /tmp/.x/miner
              */
             subject: string;
+            why: components["schemas"]["Reason"] | null;
         };
         /**
          * @description What an agent is asked to do about an attack.
@@ -3300,6 +3304,7 @@ export interface components {
             started_at: components["schemas"]["Timestamp"] | null;
             /** @description What was asked for; empty means everything. */
             wanted: string[];
+            why: components["schemas"]["Reason"] | null;
         };
         /**
          * @description One run over a host.
@@ -3317,6 +3322,7 @@ export interface components {
             /** Format: int64 */
             rows: number;
             state: components["schemas"]["ScanItemState"];
+            why: components["schemas"]["Reason"] | null;
         };
         /**
          * @description How far one item of a scan is.
@@ -3598,6 +3604,7 @@ export interface components {
              * @example limit
              */
             field: string;
+            why?: components["schemas"]["Reason"] | null;
         };
         /** @description How a [`Problem`] looks on the wire. */
         Problem: {
@@ -3624,6 +3631,7 @@ export interface components {
              * @example urn:garrison:problem:not-found
              */
             type: string;
+            why?: components["schemas"]["Reason"] | null;
         };
     };
     responses: {

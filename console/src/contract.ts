@@ -37,6 +37,7 @@ export type JobFilter = Schemas["JobFilter"];
 export type JobAction = Schemas["JobAction"];
 export type AgentResponse = Schemas["Response"];
 export type IsolatedFile = Schemas["IsolatedFile"];
+export type AskedItem = Schemas["AskedItem"];
 export type BlockedAddress = Schemas["BlockedAddress"];
 export type Whitelisted = Schemas["Whitelisted"];
 export type AlarmPattern = Schemas["AlarmPattern"];

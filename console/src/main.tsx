@@ -5,6 +5,7 @@ import "./css/finding.css";
 import "./css/pages.css";
 import "./css/settings.css";
 import "./css/response.css";
+import "./css/phone.css";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";

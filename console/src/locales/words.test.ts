@@ -37,6 +37,43 @@ function wordsOf(name: string): string[] {
 /** As the console looks a fact up, see `factKey`. */
 const key = (name: string) => name.toLowerCase().replaceAll(/[^a-z0-9]+/g, "_");
 
+interface Schema {
+  $ref?: string;
+  items?: Schema;
+  properties?: Record<string, Schema>;
+  additionalProperties?: Schema | boolean;
+  oneOf?: Schema[];
+  allOf?: Schema[];
+}
+
+/** Names of everything that requests may hold. */
+const INPUTS = (() => {
+  const document = JSON.parse(readFileSync(join(ROOT, "api/openapi.json"), "utf8"));
+  const [names, met] = [new Set<string>(), new Set<string>()];
+  const walk = (it: Schema): void => {
+    if (it.$ref) {
+      const name = it.$ref.split("/").at(-1) ?? "";
+      if (!met.has(name)) {
+        met.add(name);
+        walk(document.components.schemas[name]);
+      }
+    }
+    for (const [name, inner] of Object.entries(it.properties ?? {})) {
+      names.add(name);
+      walk(inner);
+    }
+    const inner = typeof it.additionalProperties === "object" ? [it.additionalProperties] : [];
+    for (const one of [it.items ?? [], it.oneOf ?? [], it.allOf ?? [], inner].flat()) walk(one);
+  };
+  for (const path of Object.values<Record<string, { requestBody?: Body }>>(document.paths))
+    for (const { requestBody } of Object.values(path))
+      for (const { schema } of Object.values(requestBody?.content ?? {})) walk(schema);
+  return [...names].sort();
+})();
+interface Body {
+  content: Record<string, { schema: Schema }>;
+}
+
 const WORDS: [group: string, words: string[], at: (catalogue: typeof en) => object][] = [
   ["category", found(RULES, /^category: *([a-z_]+)/gm), (it) => it.category],
   [
@@ -85,12 +122,14 @@ const WORDS: [group: string, words: string[], at: (catalogue: typeof en) => obje
   ["word.authentication", wordsOf("Authentication"), (it) => it.word.authentication],
   ["word.method", wordsOf("Method"), (it) => it.word.method],
   ["word.how", wordsOf("Copied"), (it) => it.word.how],
+  ["word.file_kind", wordsOf("FileKind").map(key), (it) => it.word.file_kind],
+  ["input", INPUTS, (it) => it.input],
 ];
 
 const ID = '"([a-z_]+\\.[a-z_]+)"';
 /** Ids of reasons, wherever one is made. */
 const REASONS = found(
-  AGENT,
+  [...AGENT, ...SERVER],
   new RegExp(`(?:because!\\(|Because::(?:of|new)\\((?:\\s*self,)?|\\bof\\()\\s*${ID}`, "g"),
 );
 const sentence = (catalogue: typeof en, id: string): string | undefined => {
@@ -99,7 +138,7 @@ const sentence = (catalogue: typeof en, id: string): string | undefined => {
 };
 
 test("every reason has a sentence in both languages, and every sentence a reason", () => {
-  expect(REASONS.length).toBeGreaterThan(40);
+  expect(REASONS.length).toBeGreaterThan(200);
   for (const catalogue of [en, zh] as (typeof en)[]) {
     expect(REASONS.filter((it) => !sentence(catalogue, it))).toEqual([]);
     const known = Object.entries(catalogue.reason).flatMap(([group, names]) =>
@@ -109,11 +148,11 @@ test("every reason has a sentence in both languages, and every sentence a reason
   }
 });
 
-test("the English sentence is the agent's own", () => {
-  const told = AGENT.flatMap((text) => [
+test("the English sentence is that of agent or server", () => {
+  const told = [...AGENT, ...SERVER].flatMap((text) => [
     ...text.matchAll(new RegExp(`because!\\(\\s*${ID},\\s*"([^"]*)"`, "g")),
   ]);
-  expect(told.length).toBeGreaterThan(15);
+  expect(told.length).toBeGreaterThan(150);
   for (const [, id = "", text = ""] of told)
     expect([id, sentence(en, id)]).toEqual([id, text.replaceAll(/\{(\w+)\}/g, "{{$1}}")]);
 });

@@ -5,25 +5,32 @@ import type { Host, Reason } from "../contract";
 import { useText } from "./text";
 import { useWords } from "./words";
 
-interface Told {
-  /** In English. */
-  reason: string;
-  why: Reason | null;
-}
-
 /** What a system call failed of, as Rust writes it. */
 const SYSTEM_ERROR = /(?:(?<=: )|^)[^:]*\(os error (\d+)\)/g;
 
-export function useBecause(): (it: Told) => string {
+/** What a path turned out to be, and what was wanted. */
+const KINDS = ["found", "wanted"];
+
+/** `text` is the same in English, for reasons that have no id or one this console does not know. */
+export function useBecause(): (text: string, why: Reason | null | undefined) => string {
   const { t, i18n } = useTranslation();
+  const words = useWords();
   const local = (text: string) =>
     text.replaceAll(SYSTEM_ERROR, (whole, number: string) =>
       i18n.exists(`errno.${number}`) ? t(`errno.${number}` as "errno.2") : whole,
     );
-  return ({ reason, why }) => {
-    if (!why || !i18n.exists(`reason.${why.id}`)) return reason;
-    const params = Object.entries(why.params).map(([name, value]) => [name, local(value)]);
-    return t(`reason.${why.id}` as "reason.vault.gone", Object.fromEntries(params));
+  const filled = ([name, value]: [string, string]) => [
+    name,
+    KINDS.includes(name) ? words.value("file_kind", value) : local(value),
+  ];
+  return (text, why) => {
+    if (!why || !i18n.exists(`reason.${why.id}`)) return text;
+    const { place, ...params } = why.params;
+    const what = t(
+      `reason.${why.id}` as "reason.vault.gone",
+      Object.fromEntries(Object.entries(params).map(filled)),
+    );
+    return place === undefined ? what : t("problem.place", { place, what });
   };
 }
 
@@ -46,7 +53,7 @@ export function useProtectionReasons(): (host: Host) => string[] {
         t("capability.weak", {
           name: words.capability(it.id),
           state: t(`capability.${it.state}`),
-          why: because(it),
+          why: because(it.reason, it.why),
         }),
       ),
     ];

@@ -9,6 +9,7 @@ import { AssetValue } from "./asset-value";
 import { Facts } from "./facts";
 import { HostLink } from "./host-link";
 import { Mono } from "./mono";
+import { rowName } from "./row-name";
 import { pagesSource } from "./source";
 import { Loaded, Nothing } from "./states";
 import { type Column, Table } from "./table";
@@ -64,8 +65,8 @@ export function ChangeTable({ filter, withHost }: { filter: ChangeFilter; withHo
   const say = useText();
   const spec = useSpecs();
   const columns: Column<Change>[] = [
-    { id: "at", title: t("change.at"), width: 112, render: (it) => <When at={it.at} /> },
-    { id: "op", title: t("change.op"), width: 96, render: (it) => <Op op={it.op} /> },
+    { id: "at", title: t("change.at"), width: 112, slim: 80, render: (it) => <When at={it.at} /> },
+    { id: "op", title: t("change.op"), width: 96, slim: 72, render: (it) => <Op op={it.op} /> },
     {
       id: "host",
       title: t("finding.host"),
@@ -85,7 +86,7 @@ export function ChangeTable({ filter, withHost }: { filter: ChangeFilter; withHo
       id: "key",
       title: t("change.what"),
       width: 300,
-      render: (it) => <Mono text={it.key.replaceAll("|", " · ")} max={40} />,
+      render: (it) => <RowName change={it} />,
     },
     { id: "diff", title: t("change.diff"), render: (it) => <Diff change={it} inline /> },
   ];
@@ -129,6 +130,7 @@ function ChangeDetail({ change }: { change: Change }) {
           { name: t("change.op"), value: <Op op={change.op} /> },
           { name: t("finding.host"), value: <HostLink host={change.host} /> },
           { name: t("change.kind"), value: spec ? say(spec.title) : change.kind },
+          { name: t("change.what"), value: <RowName change={change} /> },
         ]}
       />
       {change.diff.length > 0 && (
@@ -156,6 +158,21 @@ function ChangeDetail({ change }: { change: Change }) {
 function useSpecs(): (kind: string) => TableSpec | undefined {
   const { data } = useQuery(read.assetKinds());
   return (kind) => data?.items.find((it) => it.spec.kind === kind)?.spec;
+}
+
+export function RowName({ change }: { change: Change }) {
+  const spec = useSpecs()(change.kind);
+  const { name, more } = rowName(spec, change);
+  return (
+    <span className="row-name">
+      <Mono text={name} max={more === "" ? 40 : 18} />
+      {more !== "" && more !== name && (
+        <span className="muted mono cut" title={more}>
+          {more}
+        </span>
+      )}
+    </span>
+  );
 }
 
 export function Op({ op }: { op: Change["op"] }) {

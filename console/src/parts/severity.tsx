@@ -22,7 +22,7 @@ export function SeverityMark({ severity }: { severity: Severity }) {
   return (
     <span className="severity" data-severity={severity}>
       <SeverityShape severity={severity} />
-      {t(`severity.${severity}`)}
+      <span className="severity-word">{t(`severity.${severity}`)}</span>
     </span>
   );
 }

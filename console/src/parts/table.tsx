@@ -16,6 +16,11 @@ export interface Column<R> {
   about?: string;
   /** Pixels; columns without take what is left. */
   width?: number;
+  /**
+   * Pixels on a telephone. Where a list has such columns, those without are left out there, but
+   * for the ones that take what is left.
+   */
+  slim?: number;
   end?: boolean;
   /** Hidden until chosen. */
   optional?: boolean;
@@ -58,6 +63,8 @@ interface Props<R> {
   foot?: ReactNode;
 }
 
+/** Narrower boxes have no room for all columns. */
+const SLIM_PX = 560;
 const ROW_PX = 38;
 /** Least width of a column that takes what is left; below it the list scrolls sideways. */
 const FREE_PX = 160;
@@ -68,11 +75,17 @@ export function Table<R>(props: Props<R>) {
   const { columns, source, rowKey, choice } = props;
   const { hidden } = usePrefs();
   const off = hidden[props.name] ?? columns.filter((it) => it.optional).map((it) => it.id);
-  const shown = columns.filter((it) => !off.includes(it.id));
   const rows = source.rows ?? [];
   const body = useRef<HTMLDivElement>(null);
   const [cursor, setCursor] = useState<string>();
   const span = useSpan(body, rows.length);
+  useLoadAtEnd(span.atEnd, rows.length, source.more);
+  const slim = span.width < SLIM_PX && columns.some((it) => it.slim);
+  const shown: Column<R>[] = slim
+    ? columns
+        .filter((it) => it.slim || !it.width)
+        .map(({ width: _, slim: width, ...it }) => (width ? { ...it, width } : it))
+    : columns.filter((it) => !off.includes(it.id));
   const at = rows.findIndex((row) => rowKey(row) === cursor);
   const under = rows[at];
 
@@ -93,7 +106,7 @@ export function Table<R>(props: Props<R>) {
 
   const failed = source.rows === undefined && Boolean(source.error);
   const blank = source.rows?.length === 0;
-  const width = shown.reduce((sum, it) => sum + (it.width ?? FREE_PX), choice ? 40 : 0);
+  const least = shown.reduce((sum, it) => sum + (it.width ?? (slim ? 0 : FREE_PX)), 0);
   return (
     <div className="table-box" data-stale={source.stale || undefined}>
       <section
@@ -106,7 +119,8 @@ export function Table<R>(props: Props<R>) {
       >
         <table
           className="table"
-          style={{ minWidth: width }}
+          data-slim={slim || undefined}
+          style={{ minWidth: least + (choice ? 40 : 0) }}
           aria-rowcount={source.total?.exact ? source.total.value + 1 : -1}
         >
           <colgroup>
@@ -163,7 +177,7 @@ export function Table<R>(props: Props<R>) {
           </Nothing>
         )}
       </section>
-      {!blank && !failed && <Foot {...props} off={off} />}
+      {!blank && !failed && <Foot {...props} off={slim ? undefined : off} />}
     </div>
   );
 }
@@ -226,7 +240,8 @@ function Head<R>(props: Props<R> & { shown: Column<R>[]; rows: R[] }) {
   );
 }
 
-function Foot<R>({ name, columns, source, off, foot }: Props<R> & { off: string[] }) {
+/** Without `off` nobody chooses columns: there is room for some only. */
+function Foot<R>({ name, columns, source, off, foot }: Props<R> & { off: string[] | undefined }) {
   const { t } = useTranslation();
   const { language, hidden } = usePrefs();
   const count = source.rows?.length ?? 0;
@@ -246,30 +261,32 @@ function Foot<R>({ name, columns, source, off, foot }: Props<R> & { off: string[
         </Button>
       )}
       {foot}
-      <Popover
-        trigger="click"
-        placement="topRight"
-        content={
-          <div className="table-columns">
-            {columns.map((it) => (
-              <Checkbox
-                key={it.id}
-                checked={!off.includes(it.id)}
-                disabled={!off.includes(it.id) && off.length === columns.length - 1}
-                onChange={() =>
-                  setPrefs({ hidden: { ...hidden, [name]: [...toggled(new Set(off), it.id)] } })
-                }
-              >
-                {it.title}
-              </Checkbox>
-            ))}
-          </div>
-        }
-      >
-        <Button size="small" type="text" icon={<ControlOutlined />} className="table-foot-end">
-          {t("part.columns")}
-        </Button>
-      </Popover>
+      {off && (
+        <Popover
+          trigger="click"
+          placement="topRight"
+          content={
+            <div className="table-columns">
+              {columns.map((it) => (
+                <Checkbox
+                  key={it.id}
+                  checked={!off.includes(it.id)}
+                  disabled={!off.includes(it.id) && off.length === columns.length - 1}
+                  onChange={() =>
+                    setPrefs({ hidden: { ...hidden, [name]: [...toggled(new Set(off), it.id)] } })
+                  }
+                >
+                  {it.title}
+                </Checkbox>
+              ))}
+            </div>
+          }
+        >
+          <Button size="small" type="text" icon={<ControlOutlined />} className="table-foot-end">
+            {t("part.columns")}
+          </Button>
+        </Popover>
+      )}
     </div>
   );
 }
@@ -288,14 +305,18 @@ function SkeletonRows({ columns }: { columns: number }) {
   ));
 }
 
-/** Which rows to draw, and the height of those left out. */
+/** Which rows to draw, the height of those left out, and how wide the box is. */
 function useSpan(body: React.RefObject<HTMLDivElement | null>, count: number) {
   const [top, setTop] = useState(0);
   const [height, setHeight] = useState(800);
+  const [width, setWidth] = useState(Number.POSITIVE_INFINITY);
   useEffect(() => {
     const box = body.current;
     if (!box || typeof ResizeObserver === "undefined") return;
-    const observer = new ResizeObserver(() => setHeight(box.clientHeight));
+    const observer = new ResizeObserver(() => {
+      setHeight(box.clientHeight);
+      setWidth(box.clientWidth);
+    });
     observer.observe(box);
     return () => observer.disconnect();
   }, [body]);
@@ -304,10 +325,23 @@ function useSpan(body: React.RefObject<HTMLDivElement | null>, count: number) {
   return {
     from: Math.min(from, to),
     to,
+    width,
+    /** Nothing is left below what is drawn. */
+    atEnd: top > 0 && to >= count,
     before: Math.min(from, to) * ROW_PX,
     after: Math.max(0, count - to) * ROW_PX,
     onScroll: (event: UIEvent<HTMLElement>) => setTop(event.currentTarget.scrollTop),
   };
+}
+
+/** Whoever scrolls to the end gets the next page, asked for once; the button stays for failures. */
+function useLoadAtEnd(atEnd: boolean, count: number, more: Source<unknown>["more"]): void {
+  const asked = useRef(0);
+  useEffect(() => {
+    if (!atEnd || !more || more.loading || asked.current === count) return;
+    asked.current = count;
+    more.load();
+  }, [atEnd, count, more]);
 }
 
 function reveal(box: HTMLElement | null, index: number): void {

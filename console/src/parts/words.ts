@@ -15,6 +15,8 @@ interface Words {
   /** The value of a column or fact that has a fixed vocabulary. */
   value: (name: string, value: string) => string;
   audit: (action: string) => string;
+  /** Something a person fills in, as the API calls it. */
+  input: (name: string) => string;
 }
 
 export function useWords(): Words {
@@ -28,7 +30,8 @@ export function useWords(): Words {
     capability: (it) => name("capability.name", factKey(it), plain(it)),
     fact: (it) => name("fact", factKey(it), name("field", it, plain(it))),
     field: (it) => name("field", it, it),
-    value: (column, it) => name(`word.${column}`, it, it),
+    value: (column, it) => name(`word.${column}`, factKey(it), name(`word.${column}`, it, it)),
     audit: (it) => name("audit.did", factKey(it), it),
+    input: (it) => name("input", it, plain(it)),
   };
 }

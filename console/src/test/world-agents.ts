@@ -16,6 +16,7 @@ export function agentResponse(index: number): AgentResponse {
     expires_at: ago(-86_400),
     finished_at: index % 3 === 2 ? null : ago(index * 900 + 58),
     reason: "",
+    why: null,
     steps:
       index % 3 === 2
         ? []
@@ -49,7 +50,7 @@ export const JOB_PLAN = {
   findings: 312,
   complete: true,
   hosts: 41,
-  summary: both("closes 312 on 41 servers", "关闭 41 台服务器上的 312 项"),
+  summary: both("closes 312 events on 41 servers", "关闭 41 台服务器上的 312 个事件"),
   effects: [
     both("closed as dealt with by hand, with your remark", "标记为已手动处理，并记录备注"),
     both("what happens from now on is not part of it", "从现在起新发生的不包括在内"),

@@ -323,7 +323,7 @@ export function findingAnswer(index: number): FindingAnswer {
     actions: actionsOf(sort),
     params: { source: "203.0.113.7", failures: 41, window_s: 30 },
     evidence: sort.evidence,
-    history: [{ at: ago(90), by: "alice", action: "undo", remark: "" }],
+    history: [{ at: ago(90), by: "alice", action: "undo", remark: "", why: null }],
     related: sort.category === "reverse_shell" ? [finding(index + 2), finding(index + 3)] : [],
     responses: sort.category === "reverse_shell" ? [agentResponse(0), agentResponse(1)] : [],
     similar: [finding(index + SORTS.length), finding(index + 2 * SORTS.length)],

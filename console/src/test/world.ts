@@ -77,9 +77,26 @@ const KINDS: AssetKind[] = [
     rows: 412_000,
     hosts: 10_000,
   },
+  {
+    spec: {
+      kind: "process",
+      title: both("Processes", "进程"),
+      about: both("Every running process", "所有运行中的进程"),
+      key: ["pid", "start_ticks"],
+      columns: [
+        column("pid", "integer", "PID", "PID"),
+        column("name", "text", "Name", "名称"),
+        column("user", "user", "User", "用户"),
+        column("command", "text", "Command line", "命令行"),
+        column("start_ticks", "integer", "Start", "启动", false),
+      ],
+    },
+    summary_column: "name",
+    rows: 1_840_220,
+    hosts: 10_000,
+  },
   ...(
     [
-      ["process", "Processes", "进程", 1_840_220],
       ["software", "Software", "软件", 6_120_900],
       ["site", "Web sites", "网站", 2_031],
       ["autostart", "Auto-start items", "自启动项", 1_010_300],
@@ -140,8 +157,7 @@ function change(index: number): Change {
     id: id("change", 9000 - index),
     at: ago(index * 700),
     host: { id: where.id, name: where.name },
-    kind: "port",
-    key: `tcp|0.0.0.0|${index}`,
+    ...(index % 4 === 0 ? PROCESS_CHANGE : PORT_CHANGE),
     op,
     diff:
       op === "changed"
@@ -154,16 +170,32 @@ function change(index: number): Change {
             },
           ]
         : [],
-    row: {
-      port: 6379,
-      protocol: "tcp",
-      address: "0.0.0.0",
-      user: "redis",
-      executable: "/opt/vendor/product/bin/redis-server",
-      level: "dangerous",
-    },
   };
 }
+
+const PORT_CHANGE = {
+  kind: "port",
+  key: "tcp|0.0.0.0|6379",
+  row: {
+    port: 6379,
+    protocol: "tcp",
+    address: "0.0.0.0",
+    user: "redis",
+    executable: "/opt/vendor/product/bin/redis-server",
+    level: "dangerous",
+  },
+};
+const PROCESS_CHANGE = {
+  kind: "process",
+  key: "41877|88120034",
+  row: {
+    pid: 41_877,
+    name: "redis-server",
+    user: "redis",
+    command: "/opt/vendor/product/bin/redis-server *:6379 --appendonly yes --dir /srv/缓存",
+    start_ticks: 88_120_034,
+  },
+};
 
 const day = (back: number): string => ago(back * 86_400).slice(0, 10);
 
@@ -319,13 +351,26 @@ function scan(index: number): Scan {
     created_at: ago(index * 4000),
     started_at: ago(index * 4000 - 1),
     finished_at: index === 0 ? null : ago(index * 4000 - 9),
-    refused: null,
+    refused: index === 2 ? "the agent has too many orders waiting" : null,
+    why: index === 2 ? { id: "task.busy", params: {} } : null,
     items: KINDS.map(({ spec }, item) => ({
       item: spec.kind,
-      state: index > 0 || item < 3 ? "done" : item === 3 ? "running" : "queued",
+      state:
+        index > 0 && item === 1
+          ? "partial"
+          : index > 0 || item < 3
+            ? "done"
+            : item === 3
+              ? "running"
+              : "queued",
       rows: 100 * item,
       findings: 0,
-      reason: "",
+      ...(index > 0 && item === 1
+        ? {
+            reason: "/etc/passwd:7: not seven fields",
+            why: { id: "account.seven", params: { place: "/etc/passwd:7" } },
+          }
+        : { reason: "", why: null }),
     })),
   };
 }
@@ -349,6 +394,14 @@ const page = (items: unknown[], total?: number, next?: string): Answer =>
   });
 
 /** A page of a list of `total` made by `make`; the cursor is the number to start at. */
+const OPEN = [
+  { kind: "alarm", category: "brute_force", severity: "high", count: 24 },
+  { kind: "alarm", category: "abnormal_login", severity: "medium", count: 11 },
+  { kind: "alarm", category: "reverse_shell", severity: "critical", count: 2 },
+  { kind: "asset_risk", category: "dangerous_port", severity: "high", count: 104 },
+  { kind: "asset_risk", category: "unpackaged_autostart", severity: "low", count: 1100 },
+];
+
 function paged(total: number, make: (index: number) => unknown, query: URLSearchParams): Answer {
   const from = Number(query.get("cursor") ?? 0);
   const limit = Number(query.get("limit") ?? 50);
@@ -379,7 +432,7 @@ function decide(path: string): Answer {
     case "/findings/plan":
       return ok({
         warnings: [],
-        summary: both("closes 1 event", "关闭 1 个事件"),
+        summary: both("closes 1 event on web-00000", "关闭 web-00000 上的 1 个事件"),
         effects: [
           both(
             "the next of its kind is shown again; undo any time",
@@ -408,16 +461,18 @@ function decide(path: string): Answer {
     case "/isolated-files/restore":
     case "/isolated-files/discard":
     case "/blocked-addresses/unblock":
-      return ok({ items: [{ id: isolated(0).id, response: agentResponse(0), refused: null }] });
+      return ok({
+        items: [{ id: isolated(0).id, response: agentResponse(0), refused: null, why: null }],
+      });
     case "/findings/handle":
       return ok({
         responses: [],
-        items: [{ id: finding(0).id, status: "handled", undo: true }],
+        items: [{ id: finding(0).id, status: "handled", undo: true, refused: null, why: null }],
       });
     case "/findings/unhandle":
       return ok({
         responses: [],
-        items: [{ id: finding(0).id, status: "unhandled", undo: false }],
+        items: [{ id: finding(0).id, status: "unhandled", undo: false, refused: null, why: null }],
       });
     case "/enrol-tokens":
       return ok({
@@ -537,17 +592,13 @@ function fullGet(path: string, query: URLSearchParams): Answer {
     case "/changes":
       return paged(300, change, query);
     case "/findings":
-      return paged(query.get("limit") === "5" ? 5 : 1241, finding, query);
+      if (query.get("limit") === "5") return paged(5, finding, query);
+      // Most of what ever happened was decided about long ago.
+      return paged(query.get("status") === null ? 12_408 : 1241, finding, query);
     case "/findings/counters":
       return ok({
         total: 1241,
-        open: [
-          { kind: "alarm", category: "brute_force", severity: "high", count: 24 },
-          { kind: "alarm", category: "abnormal_login", severity: "medium", count: 11 },
-          { kind: "alarm", category: "reverse_shell", severity: "critical", count: 2 },
-          { kind: "asset_risk", category: "dangerous_port", severity: "high", count: 104 },
-          { kind: "asset_risk", category: "unpackaged_autostart", severity: "low", count: 1100 },
-        ],
+        open: OPEN.filter(({ kind }) => [null, kind].includes(query.get("kind"))),
       });
     case "/rules":
       return page(RULES);

@@ -7,6 +7,8 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use model::asset::{Row, RowDigest, SetDigest, Spec, TABLE_ROWS_MAX, row_key};
+use model::because;
+use model::because::Because;
 use model::time::Timestamp;
 use model::wire;
 
@@ -43,7 +45,7 @@ enum Sync {
 #[derive(Debug)]
 pub struct Observation {
     pub rows: Vec<Row>,
-    pub skipped: Vec<String>,
+    pub skipped: Vec<Because>,
     /// These are all rows there are. Otherwise a missing row proves nothing and none is removed.
     pub complete: bool,
     pub at: Timestamp,
@@ -103,7 +105,7 @@ impl Tables {
             removes,
             observed_at_us: at.0,
             full,
-            skipped,
+            skipped: skipped.into_iter().map(|it| it.text).collect(),
             scan,
             range_from: String::new(),
             range_to: String::new(),
@@ -139,7 +141,7 @@ fn is_volatile(spec: &Spec, name: &str) -> bool {
 
 /// Rows by key in key order. A second row with the same key and rows past the limit are
 /// skipped and said so.
-fn keyed(spec: &Spec, rows: Vec<Row>, skipped: &mut Vec<String>) -> BTreeMap<String, Row> {
+fn keyed(spec: &Spec, rows: Vec<Row>, skipped: &mut Vec<Because>) -> BTreeMap<String, Row> {
     let mut out = BTreeMap::new();
     let mut twice = HashSet::new();
     let mut over = 0_usize;
@@ -157,12 +159,19 @@ fn keyed(spec: &Spec, rows: Vec<Row>, skipped: &mut Vec<String>) -> BTreeMap<Str
         }
     }
     if over > 0 {
-        skipped.push(format!("{over} rows past the limit of {TABLE_ROWS_MAX} were left out"));
+        skipped.push(because!(
+            "skip.rows",
+            "rows over the limit of {max}: {more}",
+            more = over,
+            max = TABLE_ROWS_MAX
+        ));
     }
     if let Some(example) = twice.iter().min() {
-        skipped.push(format!(
-            "{} rows share a key with another row, for example `{example}`",
-            twice.len()
+        skipped.push(because!(
+            "skip.same_key",
+            "rows that share a key with another row: {count}, for example `{example}`",
+            count = twice.len(),
+            example = example
         ));
     }
     out

@@ -13,6 +13,8 @@ use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
+use model::because;
+use model::because::Because;
 use model::time::Timestamp;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -62,7 +64,45 @@ impl ReadError {
         matches!(self, Self::Absent { .. })
     }
 
-    /// The message with its cause, for a `skipped` line.
+    /// The message with its cause, for what is said to have been skipped.
+    pub fn because(&self) -> Because {
+        match self {
+            Self::Absent { path } => {
+                because!("file.absent", "{path} does not exist", path = path.display())
+            }
+            Self::Denied { path } => because!(
+                "file.denied",
+                "{path} may not be read by this user",
+                path = path.display()
+            ),
+            Self::Endless { path } => because!(
+                "file.endless",
+                "{path} leads through too many symbolic links or folders",
+                path = path.display()
+            ),
+            Self::Kind { path, found, wanted } => because!(
+                "file.kind",
+                "{path} is a {found}, not a {wanted}",
+                path = path.display(),
+                found = found,
+                wanted = wanted
+            ),
+            Self::TooLarge { path, max } => because!(
+                "file.large",
+                "{path} is larger than {max} bytes",
+                path = path.display(),
+                max = max
+            ),
+            Self::Io { path, source } => because!(
+                "file.unreadable",
+                "{path} could not be read: {cause}",
+                path = path.display(),
+                cause = source
+            ),
+        }
+    }
+
+    /// The message with its cause.
     pub fn line(&self) -> String {
         match self {
             Self::Io { source, .. } => format!("{self}: {source}"),

@@ -21,6 +21,12 @@ pub(crate) static COUNTRIES: &[u8] = include!(concat!(env!("OUT_DIR"), "/countri
 const STATE_DIR: &str = "/var/lib/garrison/agent";
 const TOKEN_BYTES_MAX: u64 = 16 * 1024;
 
+/// Shown by `--help`.
+const STATUS_EXIT_CODES: &str = "Exit codes:
+  0  it runs and sees everything that the policy wants
+  1  it does not run, or sees less: the list says what and why
+  2  there is nothing to show: no agent has run here, or you are not root";
+
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
     /// Take this machine into the protection of a server.
@@ -57,6 +63,7 @@ pub(crate) enum Args {
     #[command(hide = true)]
     Guard,
     /// What the agent here sees, cannot see, lost and costs.
+    #[command(after_help = STATUS_EXIT_CODES)]
     Status {
         #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
         state: PathBuf,

@@ -11,6 +11,7 @@ mod report;
 mod scan;
 mod server;
 mod status;
+mod terminal;
 mod token;
 mod up;
 

@@ -130,8 +130,8 @@ fn empty(args: &Args, root: &HostRoot, now: Timestamp) -> Report {
 fn examine(report: &mut Report, collector: &Collector, inspector: &mut Inspector, now: Timestamp) {
     let collected = inspector.collect(collector, now);
     let known: BTreeSet<&String> = report.items.iter().flat_map(|it| &it.skipped).collect();
-    let skipped: Vec<String> =
-        collected.skipped.into_iter().filter(|it| !known.contains(it)).collect();
+    let skipped = collected.skipped.into_iter().map(|it| it.text);
+    let skipped: Vec<String> = skipped.filter(|it| !known.contains(it)).collect();
     let spec = collector.spec;
     report.items.push(Item {
         id: format!("asset.{}", spec.kind),
@@ -198,12 +198,10 @@ fn write(args: &Args, report: &Report) -> anyhow::Result<()> {
 }
 
 fn style(args: &Args) -> Style {
-    let out = std::io::stdout();
-    let terminal = args.output.is_none() && out.is_terminal();
-    let columns = rustix::termios::tcgetwinsize(&out).map_or(0, |it| usize::from(it.ws_col));
+    let columns = crate::terminal::columns().filter(|_| args.output.is_none());
     Style {
-        colour: terminal && std::env::var_os("NO_COLOR").is_none(),
-        width: if terminal && columns > 0 { columns.min(WIDTH_MAX) } else { WIDTH_DEFAULT },
+        colour: args.output.is_none() && crate::terminal::has_colours(),
+        width: columns.map_or(WIDTH_DEFAULT, |it| it.min(WIDTH_MAX)),
         language: args.lang,
     }
 }

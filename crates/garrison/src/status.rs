@@ -8,6 +8,7 @@ use agent::status::Status;
 use anyhow::Context as _;
 
 use crate::process;
+use crate::terminal::{self, fold};
 
 /// The agent writes every five seconds; older than this it does not run.
 const STALE: Duration = Duration::from_secs(30);
@@ -24,17 +25,25 @@ pub(crate) fn run(state: &Path, json: bool) -> anyhow::Result<bool> {
     if json {
         process::say(&serde_json::to_string_pretty(&status)?);
     } else {
-        for line in lines(&status, process::now().since(status.at)) {
+        let width = terminal::columns().unwrap_or(usize::MAX);
+        for line in lines(&status, process::now().since(status.at), width) {
             process::say(&line);
         }
     }
-    let whole = status.capabilities.iter().all(|it| it.state == "active");
+    // What the policy does not want is not missed.
+    let whole = status.capabilities.iter().all(|it| matches!(it.state.as_str(), "active" | "off"));
     Ok(whole && process::now().since(status.at) < STALE)
 }
 
-fn lines(status: &Status, age: Duration) -> Vec<String> {
+const LABEL_WIDTH: usize = 16;
+/// Columns of the id of a capability and its state.
+const CAPABILITY_WIDTH: usize = 32;
+
+fn lines(status: &Status, age: Duration, width: usize) -> Vec<String> {
     let mut out = Vec::new();
-    let mut row = |name: &str, text: String| out.push(format!("{name:<16}{text}"));
+    let mut row = |name: &str, text: String| {
+        out.push(format!("{name:<LABEL_WIDTH$}{}", fold(&text, width, LABEL_WIDTH)));
+    };
     let running = if age < STALE {
         format!("running, process {}, version {}", status.pid, status.version)
     } else {
@@ -76,9 +85,17 @@ fn lines(status: &Status, age: Duration) -> Vec<String> {
         out.push(format!("{:<20}{ms:>12.1}{:>14}{each:>14.2}{:>10}", it.id, it.events, it.lost));
     }
     out.push(String::new());
-    for it in &status.capabilities {
-        let reason = if it.reason.is_empty() { String::new() } else { format!("  {}", it.reason) };
-        out.push(format!("{:<20}{:<10}{reason}", it.id, it.state).trim_end().to_owned());
+    // What does not work is looked for first.
+    let mut capabilities: Vec<_> = status.capabilities.iter().collect();
+    capabilities.sort_by_key(|it| match it.state.as_str() {
+        "missing" => 0,
+        "degraded" => 1,
+        "off" => 3,
+        _ => 2,
+    });
+    for it in capabilities {
+        let reason = fold(&it.reason, width, CAPABILITY_WIDTH);
+        out.push(format!("{:<20}{:<12}{reason}", it.id, it.state).trim_end().to_owned());
     }
     out
 }
@@ -117,8 +134,8 @@ mod tests {
             runtime_sensor               4.0          1000          4.00         3
 
             runtime_sensor      degraded    one is missing"#]]
-        .assert_eq(&lines(&status, Duration::from_secs(1)).join("\n"));
-        let stale = lines(&status, Duration::from_mins(1));
+        .assert_eq(&lines(&status, Duration::from_secs(1), 80).join("\n"));
+        let stale = lines(&status, Duration::from_mins(1), 80);
         assert_eq!(stale[0], "agent           not running: its last word is 60 s old");
     }
 }

@@ -11,6 +11,9 @@ use crate::wire;
 /// Parameters of one sentence.
 pub const PARAMS_MAX: usize = 8;
 
+/// The parameter that no sentence names: where it holds, which readers put before it.
+pub const PLACE: &str = "place";
+
 /// Names a sentence, and fills its holes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -41,6 +44,19 @@ impl Because {
         }
     }
 
+    /// The same, said of `place`: `/etc/passwd`, or `/etc/passwd: line 3` of what has a place.
+    #[must_use]
+    pub fn at(self, place: &str) -> Self {
+        let text = format!("{place}: {}", self.text);
+        let reason = self.reason.map(|mut it| {
+            let within = it.params.remove(PLACE);
+            let whole = within.map_or_else(|| place.to_owned(), |it| format!("{place}: {it}"));
+            it.params.insert(PLACE.to_owned(), whole);
+            it
+        });
+        Self { text, reason }
+    }
+
     /// `error` with everything that led to it, under an id.
     pub fn of<P: ToString>(
         error: &dyn std::error::Error,
@@ -48,6 +64,19 @@ impl Because {
         params: impl IntoIterator<Item = (&'static str, P)>,
     ) -> Self {
         Self::new(id, whole(error), params)
+    }
+}
+
+impl std::fmt::Display for Because {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// By its sentence in English.
+impl PartialEq<&str> for Because {
+    fn eq(&self, other: &&str) -> bool {
+        self.text == *other
     }
 }
 
@@ -127,6 +156,14 @@ mod tests {
         assert_eq!(Reason::from(wire::Reason::from(reason.clone())), reason);
         assert_eq!(because!("disk.gone", "it is gone").text, "it is gone");
         assert_eq!(Because::from("in English").reason, None);
+    }
+
+    #[test]
+    fn a_place_goes_before_the_sentence() {
+        let line = because!("line.odd", "line {line} is odd", line = 3).at("a.jar").at("/srv");
+        assert_eq!(line.to_string(), "/srv: a.jar: line 3 is odd");
+        let params = line.reason.unwrap().params;
+        assert_eq!((params[PLACE].as_str(), params["line"].as_str()), ("/srv: a.jar", "3"));
     }
 
     #[test]

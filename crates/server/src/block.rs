@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use engine::place::Cidr;
-use model::finding::Text;
+use model::because;
+use model::because::Because;
 use model::policy::Policy;
 use model::time::Timestamp;
 
@@ -41,26 +42,38 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    pub fn text(self) -> Text {
-        let (en, zh) = match self {
-            Self::NoAddress => {
-                ("is neither an address nor a block like 192.0.2.0/24", "不是 IP 地址或网段")
-            }
-            Self::TooWide => (
-                "covers too many addresses: at least /16, or /32 for IPv6",
-                "范围过大：IPv4 至少 /16，IPv6 至少 /32",
+    /// Why `address` is not blocked.
+    pub fn because(self, address: &str) -> Because {
+        match self {
+            Self::NoAddress => because!(
+                "unblockable.no_address",
+                "{address} is neither an address nor a block like 192.0.2.0/24",
+                address = address
             ),
-            Self::Nobody => (
-                "is a local or multicast address, which no attacker has",
-                "是本机、链路本地或组播地址，不会是攻击者",
+            Self::TooWide => because!(
+                "unblockable.too_wide",
+                "{address} covers too many addresses: at least /16, or /32 for IPv6",
+                address = address
             ),
-            Self::Server => ("is this server", "是本服务器的地址"),
-            Self::Whitelisted => ("is never blocked, by the policy", "按策略永不封禁"),
-            Self::SignedIn => {
-                ("is where somebody is signed in to the console", "有人正从该地址登录控制台")
+            Self::Nobody => because!(
+                "unblockable.nobody",
+                "{address} is a local or multicast address, which no attacker has",
+                address = address
+            ),
+            Self::Server => {
+                because!("unblockable.server", "{address} is this server", address = address)
             }
-        };
-        Text { en: en.to_owned(), zh: zh.to_owned() }
+            Self::Whitelisted => because!(
+                "unblockable.whitelisted",
+                "{address} is never blocked, by the policy",
+                address = address
+            ),
+            Self::SignedIn => because!(
+                "unblockable.signed_in",
+                "{address} is where somebody is signed in to the console",
+                address = address
+            ),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use model::because;
 
 use crate::api::problem::{Problem, ProblemKind};
 
@@ -41,8 +42,10 @@ impl Console {
     /// start page.
     pub fn serve(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response {
         if !matches!(*method, Method::GET | Method::HEAD) {
-            let mut problem =
-                Problem::new(ProblemKind::MethodNotAllowed, "the console is only read");
+            let mut problem = Problem::new(
+                ProblemKind::MethodNotAllowed,
+                because!("request.only_read", "the console is only read"),
+            );
             problem.allow = Some(HeaderValue::from_static("GET, HEAD"));
             return problem.into_response();
         }

@@ -1,10 +1,10 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
-import { Button } from "antd";
 import { useTranslation } from "react-i18next";
 import { read } from "../../api";
 import { AssetTabs } from "../../parts/asset-tabs";
 import { ChangeTable } from "../../parts/change-list";
+import { HostFilter } from "../../parts/host-pick";
 import { PageHead } from "../../parts/page-head";
 import { Pick } from "../../parts/pick";
 import { useText } from "../../parts/text";
@@ -18,10 +18,6 @@ export function ChangesPage() {
   const search = route.useSearch();
   const navigate = useNavigate({ from: "/changes" });
   const { data: kinds } = useQuery(read.assetKinds());
-  const { data: host } = useQuery({
-    ...read.host(search.host ?? ""),
-    enabled: Boolean(search.host),
-  });
   const set = (change: Edit<ChangesSearch>) =>
     void navigate({ search: (before) => edited(before, change), replace: true });
   return (
@@ -44,11 +40,7 @@ export function ChangesPage() {
           choices={OPS.map((it) => ({ value: it, label: t(`change.${it}`) }))}
           onPick={(it) => set({ op: it })}
         />
-        {search.host && (
-          <Button onClick={() => set({ host: undefined })}>
-            {t("events.only_host", { name: host?.name ?? search.host })} ×
-          </Button>
-        )}
+        <HostFilter host={search.host} onPick={(host) => set({ host })} />
       </search>
       <ChangeTable filter={search} withHost />
     </div>

@@ -147,6 +147,7 @@ function useColumns(): Column<Detection>[] {
       id: "severity",
       title: t("finding.severity"),
       width: 100,
+      slim: 36,
       render: (it) => <SeverityMark severity={it.severity} />,
     },
     {
@@ -194,6 +195,7 @@ function useColumns(): Column<Detection>[] {
       id: "on",
       title: t("detection.on"),
       width: 120,
+      slim: 86,
       render: (it) => <RuleSwitchMark state={stateOf(it)} />,
     },
   ];

@@ -4,11 +4,11 @@ import { Button, Input } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { read } from "../../api";
+import { HostFilter } from "../../parts/host-pick";
 import { Pick } from "../../parts/pick";
 import { useText } from "../../parts/text";
 import { TextFilter } from "../../parts/text-filter";
 import { type Edit, type EventsSearch, SEVERITIES, SPANS, STATUSES } from "../../search";
-import { Views } from "./views";
 
 interface Props {
   search: EventsSearch;
@@ -17,7 +17,7 @@ interface Props {
 
 /** What is neither a filter nor taken away with them. */
 const KEPT = ["open", "kind"];
-const CLEAR: Edit<EventsSearch> = {
+export const CLEAR: Edit<EventsSearch> = {
   q: undefined,
   status: undefined,
   severity: undefined,
@@ -41,13 +41,14 @@ export function Filters({ search, set }: Props) {
   const say = useText();
   const { data: groups } = useQuery(read.groups());
   const { data: rules } = useQuery(read.rules());
-  const { data: host } = useQuery({
-    ...read.host(search.host ?? ""),
-    enabled: Boolean(search.host),
-  });
   return (
     <search className="filters">
-      <TextFilter label={t("events.text")} value={search.q} onSettle={(q) => set({ q })} />
+      <TextFilter
+        label={t("events.text")}
+        value={search.q}
+        width={200}
+        onSettle={(q) => set({ q })}
+      />
       <Pick
         label={t("finding.status")}
         value={search.status}
@@ -62,10 +63,11 @@ export function Filters({ search, set }: Props) {
         choices={SEVERITIES.map((it) => ({ value: it, label: t(`severity.${it}`) }))}
         onPick={(severity) => set({ severity })}
       />
+      <HostFilter host={search.host} onPick={(host) => set({ host })} />
       <Pick
         label={t("servers.group")}
         value={search.group}
-        width={120}
+        width={110}
         search
         choices={(groups?.items ?? []).map((it) => ({ value: it.id, label: it.name }))}
         onPick={(group) => set({ group })}
@@ -73,7 +75,7 @@ export function Filters({ search, set }: Props) {
       <Pick
         label={t("events.rule")}
         value={search.rule}
-        width={120}
+        width={100}
         search
         choices={(rules?.items ?? []).map((it) => ({
           value: it.id,
@@ -82,19 +84,7 @@ export function Filters({ search, set }: Props) {
         onPick={(rule) => set({ rule })}
       />
       <TechniqueFilter value={search.technique} onSettle={(technique) => set({ technique })} />
-      <Pick
-        label={t("events.span")}
-        value={search.span}
-        width={110}
-        choices={SPANS.map((it) => ({ value: it, label: t(`span.${it}`) }))}
-        onPick={(span) => set({ span, since: undefined, until: undefined })}
-      />
-      <Range search={search} set={set} />
-      {search.host && (
-        <Button onClick={() => set({ host: undefined })}>
-          {t("events.only_host", { name: host?.name ?? search.host })} ×
-        </Button>
-      )}
+      <TimeFilter search={search} set={set} />
       {search.incident && (
         <Button onClick={() => set({ incident: undefined })}>{t("events.only_incident")} ×</Button>
       )}
@@ -103,7 +93,6 @@ export function Filters({ search, set }: Props) {
           {t("part.clear")}
         </Button>
       )}
-      <Views search={search} onPick={(view) => set({ ...CLEAR, kind: undefined, ...view })} />
     </search>
   );
 }
@@ -122,7 +111,7 @@ function TechniqueFilter({ value, onSettle }: TechniqueProps) {
     <Input
       key={value ?? ""}
       allowClear
-      style={{ width: 130 }}
+      style={{ width: 158 }}
       aria-label={t("finding.technique")}
       placeholder={t("events.technique")}
       status={good ? "" : "warning"}
@@ -148,27 +137,40 @@ function local(at: string | undefined): string {
 const absolute = (text: string): string | undefined =>
   text === "" ? undefined : new Date(text).toISOString();
 
-function Range({ search, set }: Props) {
+/** The last hours or days, or any two moments. */
+function TimeFilter({ search, set }: Props) {
   const { t } = useTranslation();
-  const [open, setOpen] = useState(Boolean(search.since ?? search.until));
-  if (!open)
-    return (
-      <Button type="text" onClick={() => setOpen(true)}>
-        {t("events.range")}
-      </Button>
-    );
+  const [ranged, setRanged] = useState(false);
+  const range = ranged || search.since !== undefined || search.until !== undefined;
   return (
-    <span className="range">
-      {(["since", "until"] as const).map((side) => (
-        <input
-          key={side}
-          type="datetime-local"
-          aria-label={t(`events.${side}`)}
-          title={t(`events.${side}`)}
-          value={local(search[side])}
-          onChange={(event) => set({ [side]: absolute(event.target.value), span: undefined })}
-        />
-      ))}
-    </span>
+    <>
+      <Pick
+        label={t("events.span")}
+        value={range ? "range" : search.span}
+        width={120}
+        choices={[
+          ...SPANS.map((it) => ({ value: it, label: t(`span.${it}`) })),
+          { value: "range" as const, label: t("events.range") },
+        ]}
+        onPick={(it) => {
+          setRanged(it === "range");
+          set({ span: it === "range" ? undefined : it, since: undefined, until: undefined });
+        }}
+      />
+      {range && (
+        <span className="range">
+          {(["since", "until"] as const).map((side) => (
+            <input
+              key={side}
+              type="datetime-local"
+              aria-label={t(`events.${side}`)}
+              title={t(`events.${side}`)}
+              value={local(search[side])}
+              onChange={(event) => set({ [side]: absolute(event.target.value), span: undefined })}
+            />
+          ))}
+        </span>
+      )}
+    </>
   );
 }

@@ -40,7 +40,7 @@ test("handling shows its plan, asks for a remark and can be undone", async () =>
   if (!button) throw new Error("no button to handle with");
   await user.click(button);
   const dialog = await screen.findByRole("dialog");
-  await within(dialog).findByText("closes 1 event");
+  await within(dialog).findByText("closes 1 event on web-00000");
   const decide = within(dialog).getByRole("button", { name: "Mark as handled" });
   expect(decide).toHaveProperty("disabled", true);
   await user.type(within(dialog).getByRole("textbox"), "blocked");
@@ -61,7 +61,7 @@ test("all of a kind are handled by a job that can be undone", async () => {
   const { sent } = show(`/events?open=${finding(0).id}`);
   await user.click(await screen.findByRole("button", { name: "All of this kind…" }));
   const dialog = (await screen.findAllByRole("dialog")).at(-1) as HTMLElement;
-  await within(dialog).findByText("closes 312 on 41 servers");
+  await within(dialog).findByText("closes 312 events on 41 servers");
   const { kind, rule } = finding(0);
   expect(sent.find((it) => it.what === "POST /handling/jobs/plan")?.body).toEqual({
     filter: { kind, rule },

@@ -13,7 +13,8 @@ import { useNow } from "../../parts/when";
 import { useWords } from "../../parts/words";
 import { usePrefs } from "../../prefs";
 import { type Edit, type EventsSearch, edited, KINDS, SEVERITIES, type Span } from "../../search";
-import { Filters, isNarrowed } from "./filters";
+import { CLEAR, Filters, isNarrowed } from "./filters";
+import { Views } from "./views";
 
 const route = getRouteApi("/frame/events");
 
@@ -35,7 +36,10 @@ export function EventsPage() {
   return (
     <div className="page">
       <PageHead title={t("frame.events")} />
-      <Kinds search={search} onPick={(kind) => set({ kind, category: undefined })} />
+      <div className="kinds-line">
+        <Kinds search={search} onPick={(kind) => set({ kind, category: undefined })} />
+        <Views search={search} onPick={(view) => set({ ...CLEAR, kind: undefined, ...view })} />
+      </div>
       <Filters search={search} set={set} />
       <Categories search={search} onPick={(category) => set({ category })} />
       <FindingList

@@ -71,9 +71,7 @@ export function Views({ search, onPick }: Props) {
         </div>
       }
     >
-      <Button className="filters-end" icon={<SaveOutlined />}>
-        {t("events.views")}
-      </Button>
+      <Button icon={<SaveOutlined />}>{t("events.views")}</Button>
     </Popover>
   );
 }

@@ -9,7 +9,7 @@ export function LiveDot() {
     <Tooltip title={t(`live.${state}_hint`)}>
       <span className="live" role="status" data-state={state}>
         <span className="live-dot" aria-hidden="true" />
-        {t(`live.${state}`)}
+        <span className="live-word">{t(`live.${state}`)}</span>
       </span>
     </Tooltip>
   );

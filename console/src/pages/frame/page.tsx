@@ -9,10 +9,13 @@ import {
   SafetyOutlined,
   SettingOutlined,
 } from "@ant-design/icons";
+import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
 import { Button, Tooltip } from "antd";
 import { type ComponentType, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { read } from "../../api";
+import { formatNumber } from "../../format";
 import { useKeys } from "../../keys";
 import { LiveProvider } from "../../live";
 import { HandlingProvider } from "../../parts/finding/handle";
@@ -40,6 +43,9 @@ const PLACES: Place[] = [
   { id: "detections", to: "/detections", icon: RadarChartOutlined },
   { id: "settings", to: "/settings", icon: SettingOutlined },
 ];
+
+/** A longer number has no room. */
+const WAITING_SHOWN_MAX = 999;
 
 export function FramePage() {
   const { t } = useTranslation();
@@ -83,6 +89,21 @@ export function FramePage() {
   );
 }
 
+/** Intrusions nobody has decided about: the one thing in the rail that asks for somebody. */
+function Waiting() {
+  const { t } = useTranslation();
+  const { language } = usePrefs();
+  const { data } = useQuery(read.counters({ kind: "alarm" }));
+  const count = (data?.open ?? []).reduce((sum, it) => sum + it.count, 0);
+  if (count === 0) return null;
+  const shown = count > WAITING_SHOWN_MAX ? `${WAITING_SHOWN_MAX}+` : formatNumber(count, language);
+  return (
+    <span className="rail-count" title={t("frame.waiting", { count })}>
+      {shown}
+    </span>
+  );
+}
+
 function Rail() {
   const { t } = useTranslation();
   const { railNarrow } = usePrefs();
@@ -103,6 +124,7 @@ function Rail() {
           >
             <Icon />
             <span className="rail-word">{t(`frame.${id}`)}</span>
+            {id === "events" && <Waiting />}
           </Link>
         </Tooltip>
       ))}

@@ -35,8 +35,8 @@ export function PersonMenu({ onKeys }: { onKeys: () => void }) {
         ],
       }}
     >
-      <Button type="text" icon={<UserOutlined />} aria-haspopup="menu">
-        {me.user.name}
+      <Button type="text" icon={<UserOutlined />} aria-haspopup="menu" aria-label={me.user.name}>
+        <span className="person-name">{me.user.name}</span>
       </Button>
     </Dropdown>
   );

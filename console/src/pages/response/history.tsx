@@ -41,9 +41,15 @@ export function HistorySection() {
     placeholderData: (before) => before,
   });
   const columns: Column<Decision>[] = [
-    { id: "at", title: t("change.at"), width: 104, render: (it) => <When at={it.at} /> },
+    { id: "at", title: t("change.at"), width: 104, slim: 80, render: (it) => <When at={it.at} /> },
     { id: "by", title: t("audit.actor"), width: 110, render: (it) => it.by || "—" },
-    { id: "action", title: t("audit.action"), width: 150, render: (it) => did(it.action) },
+    {
+      id: "action",
+      title: t("respond.decision"),
+      width: 150,
+      slim: 84,
+      render: (it) => did(it.action),
+    },
     {
       id: "severity",
       title: t("finding.severity"),
@@ -98,7 +104,7 @@ export function HistorySection() {
       <search className="filters">
         <TextFilter label={t("respond.person")} value={search.q} onSettle={(q) => set({ q })} />
         <Pick
-          label={t("audit.action")}
+          label={t("respond.decision")}
           value={action}
           width={170}
           choices={DECISIONS.map((it) => ({ value: it, label: did(it) }))}

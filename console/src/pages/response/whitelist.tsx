@@ -168,6 +168,7 @@ function useColumns(
       title: t("whitelist.hits"),
       about: t(`whitelist.hits_about.${list}`),
       width: 84,
+      slim: 60,
       end: true,
       render: (it) => formatNumber(it.hits, language),
     },
@@ -201,6 +202,7 @@ function useColumns(
       id: "act",
       title: t("finding.action"),
       width: 168,
+      slim: 150,
       render: (it) => <EntryAction it={it} onChange={onChange} />,
     },
   ];

@@ -1,10 +1,13 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { Button } from "antd";
 import { useTranslation } from "react-i18next";
 import { read } from "../../api";
 import type { Login } from "../../contract";
 import { formatCountry } from "../../format";
+import { useBecause } from "../../parts/because";
 import { Mono } from "../../parts/mono";
 import { Panel } from "../../parts/panel";
+import { ResponseList } from "../../parts/response/list";
 import { pagesSource } from "../../parts/source";
 import { Loaded, Nothing } from "../../parts/states";
 import { type Column, Table } from "../../parts/table";
@@ -25,6 +28,9 @@ export function Activity({ host }: { host: string }) {
       </Panel>
       <Panel title={t("server.scans")}>
         <Scans host={host} />
+      </Panel>
+      <Panel title={t("server.tasks")}>
+        <Tasks host={host} />
       </Panel>
     </div>
   );
@@ -74,8 +80,38 @@ function Logins({ host }: { host: string }) {
   );
 }
 
+/** What the agent was asked to do, or did by itself, the latest first. */
+function Tasks({ host }: { host: string }) {
+  const { t } = useTranslation();
+  const tasks = useInfiniteQuery(read.responses({ host }));
+  return (
+    <Loaded query={tasks} lines={4}>
+      {({ pages }) => {
+        const items = pages.flatMap((it) => it.items);
+        return items.length === 0 ? (
+          <Nothing title={t("server.no_tasks")} hint={t("server.no_tasks_hint")} />
+        ) : (
+          <>
+            <ResponseList responses={items} />
+            {tasks.hasNextPage && (
+              <Button
+                size="small"
+                loading={tasks.isFetchingNextPage}
+                onClick={() => void tasks.fetchNextPage()}
+              >
+                {t("part.load_more")}
+              </Button>
+            )}
+          </>
+        );
+      }}
+    </Loaded>
+  );
+}
+
 function Scans({ host }: { host: string }) {
   const { t } = useTranslation();
+  const because = useBecause();
   const scans = useQuery(read.hostScans(host));
   return (
     <Loaded query={scans} lines={4}>
@@ -91,7 +127,7 @@ function Scans({ host }: { host: string }) {
                     <When at={it.created_at} />
                     <span>
                       {it.refused
-                        ? t("scan.refused", { reason: it.refused })
+                        ? t("scan.refused", { reason: because(it.refused, it.why) })
                         : it.finished_at
                           ? t("scan.finished", { count: it.items.length })
                           : t("scan.waiting")}

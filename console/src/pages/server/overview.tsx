@@ -4,9 +4,8 @@ import { useTranslation } from "react-i18next";
 import { read } from "../../api";
 import type { HostDetail } from "../../contract";
 import { formatBytes, formatNumber, formatPercent } from "../../format";
-import { Op } from "../../parts/change-list";
+import { Op, RowName } from "../../parts/change-list";
 import { Facts } from "../../parts/facts";
-import { Mono } from "../../parts/mono";
 import { Panel } from "../../parts/panel";
 import { SeverityMark } from "../../parts/severity";
 import { Loaded, Nothing } from "../../parts/states";
@@ -165,7 +164,7 @@ function LatestChanges({ host }: { host: string }) {
               <li key={it.id}>
                 <Op op={it.op} />
                 <span className="muted">{name(it.kind)}</span>
-                <Mono text={it.key.replaceAll("|", " · ")} max={90} />
+                <RowName change={it} />
                 <When at={it.at} />
               </li>
             ))}

@@ -79,8 +79,8 @@ function Matrix({ host }: { host: HostDetail }) {
       id: "reason",
       title: t("capability.reason"),
       render: ({ capability }) => (
-        <span className="cut" title={capability && because(capability)}>
-          {(capability && because(capability)) || "—"}
+        <span className="cut" title={capability && because(capability.reason, capability.why)}>
+          {(capability && because(capability.reason, capability.why)) || "—"}
         </span>
       ),
     },

@@ -7,6 +7,7 @@ import { act, read } from "../../api";
 import type { Scan, ScanItemState } from "../../contract";
 import { formatNumber } from "../../format";
 import { useLive } from "../../live";
+import { useBecause } from "../../parts/because";
 import { useProblemText } from "../../parts/problem";
 import { useText } from "../../parts/text";
 import { usePrefs } from "../../prefs";
@@ -51,9 +52,16 @@ const ENDED: ScanItemState[] = ["done", "partial", "failed"];
 
 export function ScanProgress({ scan: { scan } }: { scan: RunningScan }) {
   const { t } = useTranslation();
+  const because = useBecause();
   if (!scan) return null;
   if (scan.refused)
-    return <Alert type="error" showIcon title={t("scan.refused", { reason: scan.refused })} />;
+    return (
+      <Alert
+        type="error"
+        showIcon
+        title={t("scan.refused", { reason: because(scan.refused, scan.why) })}
+      />
+    );
   const done = scan.items.filter((it) => ENDED.includes(it.state)).length;
   const total = Math.max(scan.items.length, 1);
   return (
@@ -82,6 +90,7 @@ export function ScanItems({ scan }: { scan: Scan }) {
   const { t } = useTranslation();
   const { language } = usePrefs();
   const say = useText();
+  const because = useBecause();
   const { data: kinds } = useQuery(read.assetKinds());
   const name = (item: string) => {
     const spec = kinds?.items.find((it) => it.spec.kind === item.replace(/^asset[.:/]/, ""))?.spec;
@@ -90,7 +99,7 @@ export function ScanItems({ scan }: { scan: Scan }) {
   return (
     <ul className="scan-items">
       {scan.items.map((it) => (
-        <li key={it.item} data-state={it.state} title={it.reason || undefined}>
+        <li key={it.item} data-state={it.state} title={because(it.reason, it.why) || undefined}>
           <span className="scan-dot" aria-hidden="true" />
           {name(it.item)}
           <span className="muted">
@@ -99,7 +108,7 @@ export function ScanItems({ scan }: { scan: Scan }) {
               : t(`scan.state.${it.state}`)}
           </span>
           {it.state === "partial" && <span className="muted">{t("scan.state.partial")}</span>}
-          {it.reason && <span className="muted">{it.reason}</span>}
+          {it.reason && <span className="muted">{because(it.reason, it.why)}</span>}
         </li>
       ))}
     </ul>

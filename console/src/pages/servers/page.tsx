@@ -155,6 +155,7 @@ function useColumns(): Column<Host>[] {
       id: "state",
       title: t("servers.state"),
       width: 180,
+      slim: 120,
       render: (it) => <HostState host={it} />,
     },
     {
@@ -184,6 +185,7 @@ function useColumns(): Column<Host>[] {
       title: t("servers.risk"),
       about: t("servers.risk_about"),
       width: 84,
+      slim: 64,
       end: true,
       sortable: true,
       render: (it) => <b>{Math.round(it.risk)}</b>,

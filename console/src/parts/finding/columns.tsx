@@ -28,6 +28,7 @@ export function useFindingColumns({ withHost, onHandle }: Options): Column<Findi
       id: "severity",
       title: t("finding.severity"),
       width: 100,
+      slim: 36,
       render: (it) => <SeverityMark severity={it.severity} />,
     },
     {
@@ -76,6 +77,7 @@ export function useFindingColumns({ withHost, onHandle }: Options): Column<Findi
       id: "last_at",
       title: t("finding.last_at"),
       width: 96,
+      slim: 74,
       render: (it) => <When at={it.last_at} />,
     },
     {

@@ -8,6 +8,7 @@ import { read } from "../../api";
 import type { Finding, FindingItem } from "../../contract";
 import { formatNumber } from "../../format";
 import { usePrefs } from "../../prefs";
+import { useBecause } from "../because";
 import { Facts } from "../facts";
 import { HostLink } from "../host-link";
 import { Mono } from "../mono";
@@ -177,6 +178,7 @@ function Timeline({ finding }: { finding: Finding }) {
   const { t } = useTranslation();
   const { language } = usePrefs();
   const did = useDecisionName();
+  const because = useBecause();
   const tell = (it: Moment): string => {
     switch (it.what) {
       case "first":
@@ -187,10 +189,11 @@ function Timeline({ finding }: { finding: Finding }) {
         return t("timeline.started", { user: it.user, name: it.executable });
       case "line":
         return t("timeline.line", { text: it.text });
-      case "decided":
-        return it.remark
-          ? t("timeline.decided_why", { by: it.by, what: did(it.action), remark: it.remark })
-          : t("timeline.decided", { by: it.by, what: did(it.action) });
+      case "decided": {
+        const [what, remark] = [did(it.action), because(it.remark, it.why)];
+        const told = it.by ? t("timeline.decided", { by: it.by, what }) : what;
+        return remark ? t("timeline.decided_why", { told, remark }) : told;
+      }
     }
   };
   return (
@@ -243,6 +246,7 @@ function Part({ title, children }: { title: string; children: ReactNode }) {
 
 function History({ finding }: { finding: Finding }) {
   const did = useDecisionName();
+  const because = useBecause();
   return (
     <ol className="history">
       {finding.history.map((it) => (
@@ -250,7 +254,7 @@ function History({ finding }: { finding: Finding }) {
           <When at={it.at} />
           <span>{did(it.action)}</span>
           <span className="muted">{it.by}</span>
-          {it.remark && <q>{it.remark}</q>}
+          {it.remark && <q>{because(it.remark, it.why)}</q>}
         </li>
       ))}
     </ol>

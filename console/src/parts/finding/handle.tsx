@@ -5,6 +5,7 @@ import { createContext, type ReactNode, useCallback, useContext, useMemo, useSta
 import { useTranslation } from "react-i18next";
 import { act, read } from "../../api";
 import type { FindingItem, HandleAction, JobFilter, Outcome, Page } from "../../contract";
+import { useBecause } from "../because";
 import { useProblemText } from "../problem";
 import { HandleDialog } from "./handle-dialog";
 import { JobDialog } from "./job-dialog";
@@ -59,6 +60,7 @@ export function HandlingProvider({ children }: { children: ReactNode }) {
   const { t } = useTranslation();
   const { notification, message } = App.useApp();
   const say = useProblemText();
+  const because = useBecause();
   const show = useShowDecision();
   const { data: me } = useQuery(read.session());
   const [asked, setAsked] = useState<Asked>();
@@ -78,7 +80,7 @@ export function HandlingProvider({ children }: { children: ReactNode }) {
   const onDone = (all: Outcome[], action: HandleAction) => {
     setAsked(undefined);
     const items = all.filter((it) => !it.refused);
-    for (const it of all) if (it.refused) void message.warning(it.refused);
+    for (const it of all) if (it.refused) void message.warning(because(it.refused, it.why));
     if (items.length === 0) return;
     const ids = items.filter((it) => it.undo).map((it) => it.id);
     const key = `handled-${ids[0] ?? ""}`;

@@ -1,12 +1,12 @@
 // What happened in which order, put together from everything a finding knows.
-import type { Finding } from "../../contract";
+import type { Finding, Reason } from "../../contract";
 
 export type Moment = { at: string } & (
   | { what: "first" }
   | { what: "last"; count: number }
   | { what: "started"; user: string; executable: string; guilty: boolean }
   | { what: "line"; text: string }
-  | { what: "decided"; by: string; action: string; remark: string }
+  | { what: "decided"; by: string; action: string; remark: string; why: Reason | null }
 );
 
 /** Log lines beyond these say nothing new here; all of them stand under the evidence. */
@@ -37,7 +37,14 @@ export function timelineOf(finding: Finding): Moment[] {
         moments.push({ at: line.at, what: "line", text: line.text });
   }
   for (const it of finding.history)
-    moments.push({ at: it.at, what: "decided", by: it.by, action: it.action, remark: it.remark });
+    moments.push({
+      at: it.at,
+      what: "decided",
+      by: it.by,
+      action: it.action,
+      remark: it.remark,
+      why: it.why,
+    });
   return moments.sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
 }
 

@@ -43,6 +43,7 @@ export function BlockedTable({ filter, withHost }: { filter: BlockedFilter; with
       id: "address",
       title: t("login.address"),
       width: 180,
+      slim: 124,
       render: (it) => <Mono text={it.address} max={22} />,
     },
     {
@@ -54,7 +55,8 @@ export function BlockedTable({ filter, withHost }: { filter: BlockedFilter; with
     {
       id: "state",
       title: t("finding.status"),
-      width: 120,
+      width: 176,
+      slim: 86,
       render: (it) => (
         <StateMark
           state={it.state}
@@ -90,6 +92,7 @@ export function BlockedTable({ filter, withHost }: { filter: BlockedFilter; with
       id: "unblock",
       title: t("finding.action"),
       width: 96,
+      slim: 92,
       render: (it) =>
         active(it) ? (
           <Button size="small" onClick={() => ask([it])}>

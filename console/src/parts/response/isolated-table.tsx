@@ -43,7 +43,8 @@ export function IsolatedTable({ filter, open, onOpen, withHost }: Props) {
     {
       id: "state",
       title: t("finding.status"),
-      width: 120,
+      width: 176,
+      slim: 96,
       render: (it) => (
         <StateMark
           state={it.state}

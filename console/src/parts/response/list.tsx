@@ -26,13 +26,13 @@ export function ResponseList({ responses }: { responses: AgentResponse[] }) {
           </div>
           {it.subject && <span className="mono">{it.subject}</span>}
           {it.reason && !it.steps.some((step) => step.reason === it.reason) && (
-            <span className="muted">{it.reason}</span>
+            <span className="muted">{because(it.reason, it.why)}</span>
           )}
           <ul>
             {it.steps.map((step) => (
               <li key={step.sentence.en} data-done={step.done}>
                 {say(step.sentence)}
-                {step.reason && <span className="muted"> · {because(step)}</span>}
+                {step.reason && <span className="muted"> · {because(step.reason, step.why)}</span>}
               </li>
             ))}
           </ul>

@@ -3,12 +3,13 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { App } from "antd";
 import { useTranslation } from "react-i18next";
-import type { BlockedAddress } from "../../contract";
+import type { AskedItem, BlockedAddress } from "../../contract";
+import { useBecause } from "../because";
 import { useProblemText } from "../problem";
 import { CancelResponse, RESPONDED } from "./cancel";
 
 interface Asked {
-  items: { id: string; refused: string | null; response: unknown }[];
+  items: AskedItem[];
 }
 
 /** Asks agents for something; what was refused is told one by one. */
@@ -16,13 +17,14 @@ export function useAskAgents<V>(ask: (value: V) => Promise<Asked>) {
   const { t } = useTranslation();
   const { message } = App.useApp();
   const say = useProblemText();
+  const because = useBecause();
   const queries = useQueryClient();
   return useMutation({
     mutationFn: ask,
     onSuccess: ({ items }) => {
       const begun = items.filter((it) => it.refused === null).length;
       if (begun > 0) void message.success(t("respond.asked", { count: begun }));
-      for (const it of items) if (it.refused) void message.warning(it.refused);
+      for (const it of items) if (it.refused) void message.warning(because(it.refused, it.why));
     },
     onError: (error) => void message.error(say(error)),
     onSettled: () =>

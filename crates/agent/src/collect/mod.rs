@@ -28,6 +28,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use model::asset::{Row, Spec, TABLE_ROWS_MAX};
+use model::because;
+use model::because::Because;
 use model::time::Timestamp;
 
 use crate::host_root::{HostRoot, ReadError};
@@ -79,7 +81,7 @@ pub enum Cadence {
 pub struct Collected {
     pub rows: Vec<Row>,
     /// One sentence each: what was left out, where and why.
-    pub skipped: Vec<String>,
+    pub skipped: Vec<Because>,
     /// The rows are all there is. Otherwise a row that is missing now proves nothing, and the
     /// rows of the last run stay as they were.
     pub complete: bool,
@@ -93,16 +95,26 @@ impl Default for Collected {
 
 impl Collected {
     /// Nothing could be learned; `why` is one sentence.
-    pub fn nothing(why: impl Into<String>) -> Self {
+    pub fn nothing(why: impl Into<Because>) -> Self {
         Self { rows: Vec::new(), skipped: vec![why.into()], complete: false }
     }
 
     /// Notes that `error` cost something, unless there simply was nothing to read.
     pub fn note(&mut self, error: &ReadError) {
         if !error.is_absent() {
-            self.skipped.push(error.line());
+            self.skipped.push(error.because());
         }
     }
+}
+
+/// A file is not what it should be; `cause` says where.
+pub(crate) fn unreadable(cause: &dyn std::fmt::Display) -> Because {
+    because!("skip.unreadable", "{cause}", cause = cause)
+}
+
+/// How many lines of a file made no sense.
+pub(crate) fn not_understood(count: usize) -> Because {
+    because!("skip.lines", "lines that are not understood: {count}", count = count)
 }
 
 /// What a collector may use. One context serves all collectors of one moment.
@@ -205,17 +217,30 @@ pub fn run(collector: &Collector, context: &Context) -> Collected {
             .map(ToString::to_string)
             .or_else(|| panic.downcast_ref::<String>().cloned())
             .unwrap_or_default();
-        Collected::nothing(format!("the collector of `{kind}` failed: {text}"))
+        Collected::nothing(because!(
+            "skip.panic",
+            "the collector of `{kind}` failed: {cause}",
+            kind = kind,
+            cause = text
+        ))
     });
     if let Some(more) = collected.rows.len().checked_sub(TABLE_ROWS_MAX).filter(|it| *it > 0) {
         collected.rows.truncate(TABLE_ROWS_MAX);
-        collected.skipped.insert(0, format!("{more} rows over the limit of {TABLE_ROWS_MAX}"));
+        collected.skipped.insert(
+            0,
+            because!(
+                "skip.rows",
+                "rows over the limit of {max}: {more}",
+                more = more,
+                max = TABLE_ROWS_MAX
+            ),
+        );
         collected.complete = false;
     }
     if let Some(more) = collected.skipped.len().checked_sub(SKIPPED_LINES_MAX).filter(|it| *it > 0)
     {
         collected.skipped.truncate(SKIPPED_LINES_MAX);
-        collected.skipped.push(format!("{more} more of these"));
+        collected.skipped.push(because!("skip.more", "more of these: {more}", more = more));
     }
     collected
 }

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use model::because;
+use model::because::Because;
+
 use crate::collect::fields::text;
 use crate::host_root::{Entry, FileKind, HostRoot};
 
@@ -20,7 +23,7 @@ pub struct Walk {
     /// In path order.
     pub files: Vec<PathBuf>,
     /// One sentence each: where it did not go, and why.
-    pub skipped: Vec<String>,
+    pub skipped: Vec<Because>,
     /// It ended before it had seen everything within its depth.
     pub cut: bool,
 }
@@ -44,7 +47,9 @@ impl Walk {
             for entry in entries {
                 let Some(fewer) = left.checked_sub(1) else {
                     let start = text(start.as_os_str().as_bytes());
-                    walk.skipped.push(format!("{start}: more than {} entries", limits.entries));
+                    let why =
+                        because!("skip.entries", "more than {max} entries", max = limits.entries);
+                    walk.skipped.push(why.at(&start));
                     walk.cut = true;
                     walk.files.sort();
                     return walk;
@@ -58,8 +63,12 @@ impl Walk {
                         folders.push((folder.join(&entry.name), depth + 1));
                     } else if walk.skipped.is_empty() {
                         let deep = text(folder.as_os_str().as_bytes());
-                        let depth = limits.depth;
-                        walk.skipped.push(format!("{deep}: not searched below {depth} folders"));
+                        let why = because!(
+                            "skip.deep",
+                            "not searched below {depth} folders",
+                            depth = limits.depth
+                        );
+                        walk.skipped.push(why.at(&deep));
                     }
                 }
             }

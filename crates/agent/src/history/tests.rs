@@ -81,7 +81,7 @@ fn first_look_is_whole_then_only_changes() {
 fn duplicate_keys_are_reported() {
     let mut tables = Tables::default();
     let deltas = tables.observe(&SPEC, look(vec![row("a", 1, 1), row("a", 2, 1)]));
-    assert_eq!(deltas[0].skipped, ["1 rows share a key with another row, for example `a`"]);
+    assert_eq!(deltas[0].skipped, ["rows that share a key with another row: 1, for example `a`"]);
 }
 
 #[test]

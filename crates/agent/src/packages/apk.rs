@@ -3,7 +3,10 @@
 //! Format: blocks of `letter:value` lines parted by an empty line. `P` name, `V` version,
 //! `A` architecture, `o` source package, `F` a directory, `R` a file in the last directory.
 
-use super::{Builder, Source};
+use model::because;
+use model::because::Because;
+
+use super::{Builder, Source, too_many};
 use crate::host_root::HostRoot;
 
 #[cfg(test)]
@@ -31,7 +34,7 @@ fn read_files(root: &HostRoot, builder: &mut Builder) {
     let bytes = match root.read(INSTALLED, INSTALLED_BYTES_MAX) {
         Ok(bytes) => bytes,
         Err(error) if error.is_absent() => return,
-        Err(error) => return builder.skip(error.line()),
+        Err(error) => return builder.skip(error.because()),
     };
     let mut path = Vec::new();
     let mut files = Vec::new();
@@ -49,7 +52,7 @@ fn read_files(root: &HostRoot, builder: &mut Builder) {
     let mut files = files.into_iter().peekable();
     for (index, package) in packages.iter().enumerate() {
         let Some(number) = builder.package(package.name.as_bytes()) else {
-            return builder.skip(format!("{INSTALLED}: too many packages"));
+            return builder.skip(too_many().at(INSTALLED));
         };
         while let Some((_, path)) = files.next_if(|(owner, _)| *owner == index) {
             builder.file(number, &path);
@@ -62,7 +65,7 @@ fn read_files(root: &HostRoot, builder: &mut Builder) {
 
 /// Reads the packages and calls `each_file` with (index of the package, directory without
 /// slashes at its ends, file name). Returns the packages and what was skipped.
-pub fn parse(bytes: &[u8], each_file: EachFile<'_>) -> (Vec<ApkPackage>, Vec<String>) {
+pub fn parse(bytes: &[u8], each_file: EachFile<'_>) -> (Vec<ApkPackage>, Vec<Because>) {
     let (mut packages, mut skipped) = (Vec::<ApkPackage>::new(), Vec::new());
     let mut current = ApkPackage::default();
     let mut directory: &[u8] = b"";
@@ -71,7 +74,8 @@ pub fn parse(bytes: &[u8], each_file: EachFile<'_>) -> (Vec<ApkPackage>, Vec<Str
         let done = std::mem::take(current);
         if done.name.is_empty() {
             if line > begun_at {
-                skipped.push(format!("{INSTALLED}:{begun_at}: a package without a name"));
+                let why = because!("package.nameless", "a package without name or version");
+                skipped.push(why.at(&format!("{INSTALLED}:{begun_at}")));
             }
         } else {
             packages.push(done);

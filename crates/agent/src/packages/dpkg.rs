@@ -4,7 +4,9 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::{Builder, Source};
+use model::because;
+
+use super::{Builder, Source, too_many};
 use crate::host_root::HostRoot;
 
 const INFO: &str = "/var/lib/dpkg/info";
@@ -19,30 +21,34 @@ fn read(root: &HostRoot, builder: &mut Builder) {
     match root.read(DIVERSIONS, DIVERSIONS_BYTES_MAX) {
         Ok(bytes) => parse_diversions(&bytes, |from, to, by| builder.divert(from, to, by)),
         Err(error) if error.is_absent() => {}
-        Err(error) => builder.skip(error.line()),
+        Err(error) => builder.skip(error.because()),
     }
     let (directory, entries) =
         match root.open_dir(INFO).and_then(|it| it.entries().map(|entries| (it, entries))) {
             Ok(it) => it,
             Err(error) if error.is_absent() => return,
-            Err(error) => return builder.skip(error.line()),
+            Err(error) => return builder.skip(error.because()),
         };
     let mut buffer = Vec::new();
     for entry in entries {
         let Some(name) = package_of_list(entry.name.as_bytes()) else { continue };
         match directory.read(&entry.name, LIST_BYTES_MAX, &mut buffer) {
             Ok(false) => {}
-            Ok(true) => builder.skip(format!(
-                "{INFO}/{}: only the first {LIST_BYTES_MAX} bytes",
-                entry.name.display()
-            )),
+            Ok(true) => {
+                let why = because!(
+                    "skip.tail",
+                    "only the first {max} bytes were read",
+                    max = LIST_BYTES_MAX
+                );
+                builder.skip(why.at(&format!("{INFO}/{}", entry.name.display())));
+            }
             Err(error) => {
-                builder.skip(error.line());
+                builder.skip(error.because());
                 continue;
             }
         }
         let Some(package) = builder.package(name) else {
-            return builder.skip(format!("{INFO}: too many packages"));
+            return builder.skip(too_many().at(INFO));
         };
         parse_list(&buffer, |path| builder.file(package, path));
     }

@@ -16,6 +16,9 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use model::because;
+use model::because::Because;
+
 use crate::host_root::{FileKind, HostRoot};
 
 /// Most files in the index: 16 MiB.
@@ -49,7 +52,7 @@ pub struct PackageIndex {
     /// Hash above, package number below, sorted.
     entries: Vec<u64>,
     names: Vec<Box<str>>,
-    skipped: Vec<String>,
+    skipped: Vec<Because>,
     stamps: Vec<Stamp>,
 }
 
@@ -109,7 +112,7 @@ impl PackageIndex {
     }
 
     /// What could not be read when the index was made.
-    pub fn skipped(&self) -> &[String] {
+    pub fn skipped(&self) -> &[Because] {
         &self.skipped
     }
 }
@@ -129,8 +132,13 @@ pub(crate) struct Builder {
     names: Vec<Box<str>>,
     /// Hash of a path to where its file really went, and the one package it did not move for.
     diversions: HashMap<u64, (Vec<u8>, Vec<u8>)>,
-    skipped: Vec<String>,
+    skipped: Vec<Because>,
     left_out: usize,
+}
+
+/// A database holds more packages than are kept.
+fn too_many() -> Because {
+    because!("package.too_many", "too many packages")
 }
 
 /// Number of a package in one [`Builder`].
@@ -173,7 +181,7 @@ impl Builder {
     }
 
     /// One sentence: what could not be read, where and why.
-    pub(crate) fn skip(&mut self, why: String) {
+    pub(crate) fn skip(&mut self, why: Because) {
         if self.skipped.len() < crate::collect::SKIPPED_LINES_MAX {
             self.skipped.push(why);
         }
@@ -181,7 +189,11 @@ impl Builder {
 
     fn finish(mut self, stamps: Vec<Stamp>) -> PackageIndex {
         if self.left_out > 0 {
-            self.skip(format!("packages: the owner of {} files is not kept", self.left_out));
+            self.skip(because!(
+                "package.files",
+                "files whose package is not kept: {count}",
+                count = self.left_out
+            ));
         }
         self.entries.sort_unstable();
         self.entries.dedup();

@@ -7,11 +7,14 @@ use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 
+use model::because;
+use model::because::Because;
 use model::time::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use self::header::{Header, tag};
-use super::{Builder, Source};
+use super::{Builder, Source, too_many};
+use crate::collect::unreadable;
 use crate::host_root::HostRoot;
 
 mod berkeley;
@@ -59,11 +62,15 @@ fn read_files(root: &HostRoot, builder: &mut Builder) {
         None => full = true,
     });
     if full {
-        builder.skip(format!("{}: too many packages", database.path));
+        builder.skip(too_many().at(&database.path));
     }
     for line in skipped {
         builder.skip(line);
     }
+}
+
+fn broken_package(number: impl std::fmt::Display, error: &RpmError) -> Because {
+    because!("package.broken", "package {number}: {cause}", number = number, cause = error)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +196,7 @@ impl Database {
     }
 
     /// Calls `each` with every package; returns what could not be read.
-    pub fn each_package(&self, root: &HostRoot, each: &mut dyn FnMut(&Entry<'_>)) -> Vec<String> {
+    pub fn each_package(&self, root: &HostRoot, each: &mut dyn FnMut(&Entry<'_>)) -> Vec<Because> {
         let mut skipped = Vec::new();
         let mut packages = 0;
         let mut broken = Vec::new();
@@ -198,12 +205,12 @@ impl Database {
             match Entry::parse(blob) {
                 _ if packages > PACKAGES_MAX => {}
                 Ok(entry) => each(&entry),
-                Err(error) => broken.push(format!("package {packages}: {error}")),
+                Err(error) => broken.push(broken_package(packages, &error)),
             }
         };
         let file = match root.open(&self.path) {
             Ok(file) => file,
-            Err(error) => return vec![error.line()],
+            Err(error) => return vec![error.because()],
         };
         let result = match self.layout {
             Layout::Sqlite => sqlite_blobs(&file, &mut blob),
@@ -215,16 +222,24 @@ impl Database {
             }
         };
         if let Err(error) = result {
-            skipped.push(error.to_string());
+            skipped.push(unreadable(&error));
         }
         if self.layout == Layout::Sqlite && self.has_journal(root) {
-            skipped.push("rpm is writing: changes in its journal are not seen yet".to_owned());
+            skipped.push(because!(
+                "package.journal",
+                "rpm is writing: changes in its journal are not seen yet"
+            ));
         }
         if packages > PACKAGES_MAX {
-            skipped.push(format!("{} packages above {PACKAGES_MAX}", packages - PACKAGES_MAX));
+            skipped.push(because!(
+                "package.many",
+                "packages over the limit of {max}: {more}",
+                more = packages - PACKAGES_MAX,
+                max = PACKAGES_MAX
+            ));
         }
         skipped.extend(broken);
-        skipped.into_iter().map(|it| format!("{}: {it}", self.path)).collect()
+        skipped.into_iter().map(|it| it.at(&self.path)).collect()
     }
 
     fn has_journal(&self, root: &HostRoot) -> bool {

@@ -119,10 +119,11 @@ impl<'r> Killer<'r> {
             let members = self.descendants(&[target.pid]);
             let below = members.iter().filter(|it| it.pid != target.pid).count();
             if below > 0 {
-                steps.push(Step::planned(
-                    format!("End the {below} processes it started"),
-                    format!("结束由其启动的 {below} 个进程"),
-                ));
+                let en = match below {
+                    1 => "End the process it started".to_owned(),
+                    many => format!("End the {many} processes it started"),
+                };
+                steps.push(Step::planned(en, format!("结束由其启动的 {below} 个进程")));
             }
         }
         Ok(steps)

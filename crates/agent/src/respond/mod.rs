@@ -27,7 +27,7 @@ use std::time::Duration;
 use data_encoding::{BASE64, HEXLOWER};
 use engine::place::Cidr;
 use model::because;
-use model::because::whole;
+use model::because::{Because, whole};
 use model::policy::Policy;
 use model::time::Timestamp;
 use model::wire::record::Record as Body;
@@ -143,7 +143,7 @@ impl Responder {
     }
 
     /// Whether the task can be taken at all; else why not.
-    pub fn check(task: &Task) -> Result<(), &'static str> {
+    pub fn check(task: &Task) -> Result<(), Because> {
         let targets = match &task.task {
             Some(task::Task::Isolate(it)) => it.processes.len() + it.files.len(),
             Some(task::Task::Block(it)) => it.addresses.len(),
@@ -151,9 +151,9 @@ impl Responder {
             _ => 1,
         };
         match targets {
-            0 => Err("the task names nothing"),
+            0 => Err(because!("task.nothing", "the task names nothing")),
             1..=TARGETS_MAX => Ok(()),
-            _ => Err("the task names too much"),
+            _ => Err(because!("task.much", "the task names too much")),
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use engine::asset_risk::{self, AssetRisks, Look};
 use model::because;
+use model::because::Because;
 use model::convert::finding_to_wire;
 use model::finding::Finding;
 use model::policy::Policy;
@@ -54,16 +55,11 @@ pub(super) enum Input {
 }
 
 /// Why a scan task is not carried out.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ScanRefusal {
-    #[error("this agent has no scan item `{0}`")]
-    Unknown(String),
-}
-
-/// Checks a task before it is accepted.
-pub(super) fn check_items(items: &[String]) -> Result<(), ScanRefusal> {
+pub(super) fn check_items(items: &[String]) -> Result<(), Because> {
     match items.iter().find(|it| collector_of(it).is_none()) {
-        Some(unknown) => Err(ScanRefusal::Unknown(unknown.clone())),
+        Some(unknown) => {
+            Err(because!("task.no_item", "this agent has no scan item `{item}`", item = unknown))
+        }
         None => Ok(()),
     }
 }
@@ -233,12 +229,14 @@ impl AssetWorker {
         if announce {
             self.announced.insert(kind, began);
         }
+        let first = skipped.first().cloned().unwrap_or_default();
         let mut item = ScanItem {
             item: format!("{ITEM_PREFIX}{kind}"),
             state: (if complete { ItemState::Done } else { ItemState::Partial }).into(),
             rows: rows.len() as u64,
             findings: 0,
-            reason: skipped.first().cloned().unwrap_or_default(),
+            reason: first.text,
+            why: first.reason.map(Into::into),
         };
         if let Some(logins) = self.accounts.as_ref().filter(|_| kind == "account") {
             let names = engine::login::disabled_accounts(&rows, began);

@@ -23,6 +23,7 @@ use engine::content::{Catalogue, ContentError};
 use engine::login::lines::Format;
 use engine::place::Places;
 use model::asset::TableSpec;
+use model::because;
 use model::because::Because;
 use model::policy::{CollectPolicy, Policy};
 use model::time::Timestamp;
@@ -333,6 +334,10 @@ fn join(thread: JoinHandle<()>, name: &str) {
     }
 }
 
+fn too_many_orders() -> Because {
+    because!("task.busy", "the agent has too many orders waiting")
+}
+
 /// Hands what the server says to the thread it is for.
 struct Dispatcher {
     assets: SyncSender<Input>,
@@ -376,7 +381,7 @@ impl Dispatcher {
                     let input = Input::Scan { id: task.id.clone(), items: scan.items };
                     self.try_assets(input).err()
                 }
-                Err(refusal) => Some(refusal.to_string()),
+                Err(refusal) => Some(refusal),
             },
             Some(
                 task::Task::Isolate(_)
@@ -385,13 +390,12 @@ impl Dispatcher {
                 | task::Task::Block(_)
                 | task::Task::Unblock(_),
             ) => self.response.carry_out(task.clone()).err(),
-            None => Some("this agent does not know this kind of task".to_owned()),
+            None => Some(because!("task.unknown", "this agent does not know this kind of task")),
         };
-        let update = TaskUpdate {
-            id: task.id,
-            accepted: refusal.is_none(),
-            reason: refusal.unwrap_or_default(),
-        };
+        let accepted = refusal.is_none();
+        let Because { text, reason } = refusal.unwrap_or_default();
+        let update =
+            TaskUpdate { id: task.id, accepted, reason: text, why: reason.map(Into::into) };
         // The link holds the other end for as long as this runs.
         let _ = self.outbox.send(update).await;
     }
@@ -420,16 +424,16 @@ impl Dispatcher {
     }
 
     fn assets(&self, input: Input) {
-        if let Err(reason) = self.try_assets(input) {
-            tracing::error!(reason, "an order to the asset thread was lost");
+        if let Err(why) = self.try_assets(input) {
+            tracing::error!(%why, "an order to the asset thread was lost");
         }
     }
 
-    fn try_assets(&self, input: Input) -> Result<(), String> {
+    fn try_assets(&self, input: Input) -> Result<(), Because> {
         self.assets.try_send(input).map_err(|error| match error {
-            TrySendError::Full(_) => "the agent has too many orders waiting".to_owned(),
+            TrySendError::Full(_) => too_many_orders(),
             TrySendError::Disconnected(_) => {
-                "the asset collection of this agent has ended".to_owned()
+                because!("task.assets_ended", "the asset collection of this agent has ended")
             }
         })
     }

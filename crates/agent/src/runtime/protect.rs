@@ -285,7 +285,7 @@ impl Protector {
             News::Unguarded { count, reason } => {
                 let why = because!(
                     "exec_guard.unguarded",
-                    "{count} mounts are not guarded: {cause}",
+                    "mounts that are not guarded: {count}, {cause}",
                     count = count,
                     cause = reason
                 );

@@ -7,6 +7,8 @@ use std::thread::JoinHandle;
 
 use engine::content::Catalogue;
 use engine::self_protection::SelfProtection;
+use model::because;
+use model::because::Because;
 use model::policy::Policy;
 use model::wire::Task;
 
@@ -85,14 +87,19 @@ impl Response {
 
 impl Told {
     /// Why the task is refused.
-    pub(super) fn carry_out(&self, task: Task) -> Result<(), String> {
+    pub(super) fn carry_out(&self, task: Task) -> Result<(), Because> {
         Responder::check(&task)?;
         let Some(responder) = &self.responder else {
-            return Err("this agent cannot respond: see its capabilities".to_owned());
+            return Err(because!(
+                "task.no_responder",
+                "this agent cannot respond: see its capabilities"
+            ));
         };
         responder.try_send(Order::Task(Box::new(task))).map_err(|error| match error {
-            TrySendError::Full(_) => "the agent has too many orders waiting".to_owned(),
-            TrySendError::Disconnected(_) => "the responses of this agent have ended".to_owned(),
+            TrySendError::Full(_) => super::too_many_orders(),
+            TrySendError::Disconnected(_) => {
+                because!("task.responder_ended", "the responses of this agent have ended")
+            }
         })
     }
 

@@ -14,12 +14,19 @@ use serde_json::{Map, Value, json};
 
 use crate::process;
 use client::Client;
-use table::{Column, Language};
+use table::{Column, Style};
 
 /// Something of what was asked for was refused.
 const EXIT_REFUSED: u8 = 1;
 
+/// Shown by `--help`.
+const EXIT_CODES: &str = "Exit codes:
+  0  done
+  1  some of it was refused: the column REFUSED says why
+  2  not done: wrong words, no server, a token that may not; standard error says why";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// The console's address: `http://` on this machine, also through an SSH tunnel.
     #[arg(long, global = true, value_name = "URL", default_value = "http://127.0.0.1:8080")]
@@ -27,17 +34,11 @@ pub(crate) struct Args {
     /// File with the API token; else the environment variable GARRISON_TOKEN.
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "table")]
-    format: Format,
+    /// The answer of the API as it is, instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Table,
-    /// The answer of the API as it is.
-    Json,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -81,7 +82,7 @@ enum Alarms {
         /// Words of the subject or the parameters.
         #[arg(long, value_name = "TEXT")]
         search: Option<String>,
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
+        #[arg(long, default_value_t = LIMIT, value_parser = limits())]
         limit: u32,
     },
     /// One with its proof.
@@ -123,6 +124,8 @@ enum Isolated {
         /// Part of the path.
         #[arg(long, value_name = "TEXT")]
         search: Option<String>,
+        #[arg(long, default_value_t = LIMIT, value_parser = limits())]
+        limit: u32,
     },
     /// Put files back as they were.
     Restore {
@@ -147,6 +150,8 @@ enum Blocked {
         host: Option<String>,
         #[arg(long)]
         address: Option<String>,
+        #[arg(long, default_value_t = LIMIT, value_parser = limits())]
+        limit: u32,
     },
     /// Refuse addresses for a while.
     Add {
@@ -216,7 +221,17 @@ enum Hosts {
         /// Part of a name, an address or the operating system.
         #[arg(long, value_name = "TEXT")]
         search: Option<String>,
+        #[arg(long, default_value_t = LIMIT, value_parser = limits())]
+        limit: u32,
     },
+}
+
+/// Items of a list when nobody says how many.
+const LIMIT: u32 = 50;
+
+/// As many items as the API gives at once.
+fn limits() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=200)
 }
 
 /// What one call came to.
@@ -228,8 +243,12 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn list(answer: Value, columns: &[Column]) -> Self {
-        let text = table::of(items(&answer), columns, Language::of_environment());
+    /// `none` says that nothing is listed.
+    fn list(answer: Value, columns: &[Column], none: &str) -> Self {
+        let mut text = table::of(items(&answer), columns, none, Style::of_environment());
+        if answer.get("next").is_some_and(|it| !it.is_null()) {
+            text.push_str("… and more: raise --limit, or narrow the list\n");
+        }
         Self { answer, text, refused: false }
     }
 }
@@ -242,14 +261,16 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Isolated(it) => isolated(&client, it)?,
         Command::Blocked(it) => blocked(&client, it)?,
         Command::Whitelist(it) => whitelist(&client, it)?,
-        Command::Hosts(Hosts::List { search }) => {
-            let answer = client.get("/hosts", &[("q", search)])?;
-            Outcome::list(answer, HOSTS)
+        Command::Hosts(Hosts::List { search, limit }) => {
+            let answer =
+                client.get("/hosts", &[("q", search), ("limit", Some(limit.to_string()))])?;
+            Outcome::list(answer, HOSTS, "no servers")
         }
     };
-    match args.format {
-        Format::Table => process::say(outcome.text.trim_end()),
-        Format::Json => process::say(&outcome.answer.to_string()),
+    if args.json {
+        process::say(&outcome.answer.to_string());
+    } else {
+        process::say(outcome.text.trim_end());
     }
     Ok(if outcome.refused { ExitCode::from(EXIT_REFUSED) } else { ExitCode::SUCCESS })
 }
@@ -286,7 +307,7 @@ const ALARMS: &[Column] = &[
     Column::new("COUNT", "/count"),
     Column::new("LAST", "/last_at"),
     Column::new("STATUS", "/status"),
-    Column::text("WHAT", "/sentence"),
+    Column::wide("WHAT", "/sentence"),
 ];
 const HOSTS: &[Column] = &[
     Column::new("ID", "/id"),
@@ -301,7 +322,7 @@ const ISOLATED: &[Column] = &[
     Column::new("ID", "/id"),
     Column::new("STATE", "/state"),
     Column::new("HOST", "/host/name"),
-    Column::new("PATH", "/path"),
+    Column::wide("PATH", "/path"),
     Column::new("SIZE", "/size_bytes"),
     Column::new("SINCE", "/isolated_at"),
     Column::new("BY", "/by"),
@@ -315,7 +336,7 @@ const BLOCKED: &[Column] = &[
     Column::new("PACKETS", "/packets"),
     Column::new("UNTIL", "/until_at"),
     Column::new("BY", "/by"),
-    Column::new("REASON", "/reason"),
+    Column::wide("REASON", "/reason"),
 ];
 const WHITELIST: &[Column] = &[
     Column::new("ID", "/id"),
@@ -323,8 +344,8 @@ const WHITELIST: &[Column] = &[
     Column::new("RULE", "/rule"),
     Column::new("FIELD", "/field"),
     Column::new("JUDGE", "/judge"),
-    Column::new("VALUE", "/value"),
-    Column::new("HOST", "/host"),
+    Column::wide("VALUE", "/value"),
+    Column::new("HOST", "/host/name"),
     Column::new("ADDRESS", "/address"),
     Column::new("USER", "/user"),
     Column::new("HITS", "/hits"),
@@ -334,20 +355,20 @@ const WHITELIST: &[Column] = &[
 const OUTCOMES: &[Column] = &[
     Column::new("ID", "/id"),
     Column::new("STATUS", "/status"),
-    Column::new("REFUSED", "/refused"),
+    Column::wide("REFUSED", "/refused"),
 ];
 const ASKED: &[Column] = &[
     Column::new("ID", "/id"),
     Column::new("RESPONSE", "/response/id"),
     Column::new("STATE", "/response/state"),
-    Column::new("WHAT", "/response/subject"),
-    Column::new("REFUSED", "/refused"),
+    Column::wide("WHAT", "/response/subject"),
+    Column::wide("REFUSED", "/refused"),
 ];
 
 /// A list of things of which some may have been refused.
 fn some_refused(answer: Value, columns: &[Column]) -> Outcome {
     let refused = items(&answer).iter().any(|it| it.get("refused").is_some_and(|it| !it.is_null()));
-    Outcome { refused, ..Outcome::list(answer, columns) }
+    Outcome { refused, ..Outcome::list(answer, columns, "nothing was done") }
 }
 
 fn alarms(client: &Client, command: Alarms) -> anyhow::Result<Outcome> {
@@ -355,7 +376,6 @@ fn alarms(client: &Client, command: Alarms) -> anyhow::Result<Outcome> {
         Alarms::List { status, severity, kind, host, rule, technique, search, limit } => {
             let status = Some(status).filter(|it| it != "any");
             let kind = Some(kind).filter(|it| it != "any");
-            let limit = Some(limit.to_string());
             let query = [
                 ("status", status),
                 ("severity", severity),
@@ -364,19 +384,19 @@ fn alarms(client: &Client, command: Alarms) -> anyhow::Result<Outcome> {
                 ("rule", rule),
                 ("technique", technique),
                 ("q", search),
-                ("limit", limit),
+                ("limit", Some(limit.to_string())),
             ];
-            Ok(Outcome::list(client.get("/findings", &query)?, ALARMS))
+            Ok(Outcome::list(client.get("/findings", &query)?, ALARMS, "no alarm matches"))
         }
         Alarms::Show { id } => {
             let answer = client.get(&format!("/findings/{}", segment(&id)?), &[])?;
-            let text = table::alarm(&answer, Language::of_environment());
+            let text = table::alarm(&answer, Style::of_environment());
             Ok(Outcome { answer, text, refused: false })
         }
         Alarms::Handle { ids, action, plan: true, .. } => {
             let body = json!({ "ids": ids, "action": action });
             let answer = client.send("POST", "/findings/plan", &body)?;
-            let text = table::plan(&answer, Language::of_environment());
+            let text = table::plan(&answer, Style::of_environment());
             Ok(Outcome { answer, text, refused: false })
         }
         Alarms::Handle { ids, action, remark, plan: false, confirm } => {
@@ -398,9 +418,16 @@ fn isolated(client: &Client, command: Isolated) -> anyhow::Result<Outcome> {
         Ok(some_refused(client.send("POST", path, &json!({ "ids": ids }))?, ASKED))
     };
     match command {
-        Isolated::List { state, host, sha256, search } => {
-            let query = [("state", state), ("host", host), ("sha256", sha256), ("q", search)];
-            Ok(Outcome::list(client.get("/isolated-files", &query)?, ISOLATED))
+        Isolated::List { state, host, sha256, search, limit } => {
+            let query = [
+                ("state", state),
+                ("host", host),
+                ("sha256", sha256),
+                ("q", search),
+                ("limit", Some(limit.to_string())),
+            ];
+            let answer = client.get("/isolated-files", &query)?;
+            Ok(Outcome::list(answer, ISOLATED, "no isolated file matches"))
         }
         Isolated::Restore { ids } => moved("/isolated-files/restore", ids),
         Isolated::Discard { ids } => moved("/isolated-files/discard", ids),
@@ -409,9 +436,15 @@ fn isolated(client: &Client, command: Isolated) -> anyhow::Result<Outcome> {
 
 fn blocked(client: &Client, command: Blocked) -> anyhow::Result<Outcome> {
     match command {
-        Blocked::List { state, host, address } => {
-            let query = [("state", state), ("host", host), ("address", address)];
-            Ok(Outcome::list(client.get("/blocked-addresses", &query)?, BLOCKED))
+        Blocked::List { state, host, address, limit } => {
+            let query = [
+                ("state", state),
+                ("host", host),
+                ("address", address),
+                ("limit", Some(limit.to_string())),
+            ];
+            let answer = client.get("/blocked-addresses", &query)?;
+            Ok(Outcome::list(answer, BLOCKED, "no blocked address matches"))
         }
         Blocked::Add { addresses, host, group, r#for: span, reason } => {
             let mut body = Map::new();
@@ -435,19 +468,19 @@ fn whitelist(client: &Client, command: Whitelist) -> anyhow::Result<Outcome> {
     match command {
         Whitelist::List { kind, state } => {
             let query = [("kind", kind), ("state", Some(state).filter(|it| it != "any"))];
-            Ok(Outcome::list(client.get("/whitelist", &query)?, WHITELIST))
+            Ok(Outcome::list(client.get("/whitelist", &query)?, WHITELIST, "no entry matches"))
         }
         Whitelist::Add { rule, field, judge, value, remark, dry_run, confirm } => {
             let pattern = json!({ "rule": rule, "field": field, "judge": judge, "value": value });
             if dry_run {
                 let answer = client.send("POST", "/whitelist/alarms/dry-run", &pattern)?;
-                let text = table::dry_run(&answer, ALARMS, Language::of_environment());
+                let text = table::dry_run(&answer, ALARMS, Style::of_environment());
                 return Ok(Outcome { answer, text, refused: false });
             }
             let body = json!({ "pattern": pattern, "remark": remark, "confirm": confirm });
             let answer = client.send("POST", "/whitelist/alarms", &body)?;
-            let language = Language::of_environment();
-            let text = table::of(std::slice::from_ref(&answer), WHITELIST, language);
+            let style = Style::of_environment();
+            let text = table::of(std::slice::from_ref(&answer), WHITELIST, "", style);
             Ok(Outcome { answer, text, refused: false })
         }
         Whitelist::Remove { ids } => {

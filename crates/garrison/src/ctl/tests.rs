@@ -2,8 +2,10 @@ use expect_test::expect;
 use serde_json::json;
 
 use super::client::Client;
-use super::table::{self, Language};
+use super::table::{self, Language, Style};
 use super::{ALARMS, ASKED, segment, some_refused, token};
+
+const PLAIN: Style = Style { language: Language::English, width: None, colour: false };
 
 #[test]
 fn tables_line_up_in_both_languages_and_move_no_cursor() {
@@ -18,15 +20,55 @@ fn tables_line_up_in_both_languages_and_move_no_cursor() {
         item("finding_1", "web-01", "guessing", "猜测密码"),
         item("finding_22", "订单数据库", "red \u{1b}[31malert", "\u{202e}反转"),
     ];
-    expect![[r"
+    expect![[r#"
         ID          SEVERITY  HOST        RULE         COUNT  LAST                  STATUS     WHAT
-        finding_1   high      web-01      GAR-LOG-001  3      2026-11-24T06:00:00Z  unhandled  guessing
-        finding_22  high      订单数据库  GAR-LOG-001  3      2026-11-24T06:00:00Z  unhandled  red �[31malert
-    "]]
-    .assert_eq(&table::of(&items, ALARMS, Language::English));
-    let chinese = table::of(&items, ALARMS, Language::Chinese);
+        finding_1   high      web-01      GAR-LOG-001  3      2026-11-24 06:00:00Z  unhandled  guessing
+        finding_22  high      订单数据库  GAR-LOG-001  3      2026-11-24 06:00:00Z  unhandled  red �[31malert
+    "#]].assert_eq(&table::of(&items, ALARMS, "none", PLAIN));
+    let chinese = table::of(&items, ALARMS, "none", Style { language: Language::Chinese, ..PLAIN });
     assert!(chinese.contains("猜测密码") && chinese.contains("�反转"), "{chinese}");
-    assert_eq!(table::of(&[], ALARMS, Language::English), "nothing\n");
+    assert_eq!(table::of(&[], ALARMS, "no alarm matches", PLAIN), "no alarm matches\n");
+}
+
+#[test]
+fn a_narrow_terminal_gets_cut_cells_then_paragraphs() {
+    let item = |id: &str, host: &str, sentence: &str| {
+        json!({
+            "id": id, "severity": "high", "host": { "name": host }, "rule": "GAR-LOG-001",
+            "count": 3, "last_at": "2026-11-24T06:00:00.123456Z", "status": "unhandled",
+            "sentence": { "en": sentence, "zh": sentence },
+        })
+    };
+    let items = [
+        item(
+            "finding_0688wx3f2k9q4",
+            "web-01.production.example.com",
+            "203.0.113.7 guessed passwords of root on web-01 and got in at the 412th attempt",
+        ),
+        item("finding_0688wx3f2k9q5", "订单数据库", "猜测密码"),
+    ];
+    let at = |width| table::of(&items, ALARMS, "none", Style { width: Some(width), ..PLAIN });
+    for width in [80, 150, 200] {
+        let widest = at(width).lines().map(crate::terminal::width_of).max();
+        assert!(widest <= Some(width), "{width}: {widest:?}");
+    }
+    expect![[r#"
+        ID                     SEVERITY  HOST                           RULE         COUNT  LAST                  STATUS     WHAT
+        finding_0688wx3f2k9q4  high      web-01.production.example.com  GAR-LOG-001  3      2026-11-24 06:00:00Z  unhandled  203.0.113.7 guessed passwords of…
+        finding_0688wx3f2k9q5  high      订单数据库                     GAR-LOG-001  3      2026-11-24 06:00:00Z  unhandled  猜测密码
+    "#]].assert_eq(&at(150));
+    expect![[r#"
+        finding_0688wx3f2k9q4
+          severity high  host web-01.production.example.com  rule GAR-LOG-001  count 3
+          last 2026-11-24 06:00:00Z  status unhandled
+          what 203.0.113.7 guessed passwords of root on web-01 and got in at the 412th
+               attempt
+        finding_0688wx3f2k9q5
+          severity high  host 订单数据库  rule GAR-LOG-001  count 3
+          last 2026-11-24 06:00:00Z  status unhandled
+          what 猜测密码
+    "#]]
+    .assert_eq(&at(80));
 }
 
 #[test]
@@ -40,16 +82,16 @@ fn what_was_refused_shows_in_the_exit_code() {
 #[test]
 fn plans_and_alarms_are_readable() {
     let answer = json!({
-        "summary": { "en": "closes 1 of 1 on 1 servers", "zh": "" },
+        "summary": { "en": "closes 1 event on web-01", "zh": "" },
         "effects": [{ "en": "ends process 7", "zh": "" }],
         "warnings": [{ "en": "it holds for every rule", "zh": "" }],
     });
     expect![[r"
-        closes 1 of 1 on 1 servers
+        closes 1 event on web-01
           - ends process 7
           ! it holds for every rule
     "]]
-    .assert_eq(&table::plan(&answer, Language::English));
+    .assert_eq(&table::plan(&answer, PLAIN));
     let answer = json!({
         "finding": { "id": "finding_1", "severity": "high", "sentence": { "en": "a shell" } },
         "why": { "en": "it is bad" }, "actions": ["ignore", "mark_handled"],
@@ -72,7 +114,7 @@ fn plans_and_alarms_are_readable() {
 
         actions    ignore, mark_handled
     "]]
-    .assert_eq(&table::alarm(&answer, Language::English));
+    .assert_eq(&table::alarm(&answer, PLAIN));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use model::finding::Severity;
 
 use super::{ItemState, Language, Report, ReportFinding, evidence_lines, severity_word};
+use crate::terminal::{fold, width_of};
 
 /// Evidence lines shown for one finding; the rest is counted.
 const EVIDENCE_SHOWN_MAX: usize = 4;
@@ -152,56 +153,4 @@ fn foot(out: &mut String, report: &Report, style: Style) {
     if partial.len() > SKIPPED_SHOWN_MAX {
         label(out, "", &format!("+{}", partial.len() - SKIPPED_SHOWN_MAX), style);
     }
-}
-
-/// Columns a text takes: East Asian wide letters take two.
-fn width_of(text: &str) -> usize {
-    text.chars().map(letter_width).sum()
-}
-
-fn letter_width(letter: char) -> usize {
-    match u32::from(letter) {
-        0x1100..=0x115f
-        | 0x2e80..=0x303e
-        | 0x3041..=0xa4cf
-        | 0xac00..=0xd7a3
-        | 0xf900..=0xfaff
-        | 0xfe30..=0xfe6f
-        | 0xff00..=0xff60
-        | 0xffe0..=0xffe6
-        | 0x1f300..=0x1faff
-        | 0x20000..=0x3fffd => 2,
-        _ => 1,
-    }
-}
-
-/// Folds `text` to `width` columns with every line after the first indented; control
-/// characters are shown, never sent to the terminal.
-fn fold(text: &str, width: usize, indent: usize) -> String {
-    let room = width.saturating_sub(indent).max(24);
-    let mut out = String::new();
-    let mut used = 0;
-    let new_line = |out: &mut String, used: &mut usize| {
-        out.push('\n');
-        out.push_str(&" ".repeat(indent));
-        *used = 0;
-    };
-    for word in text.split_inclusive(' ') {
-        let word: String =
-            word.chars().map(|it| if it.is_control() { '\u{fffd}' } else { it }).collect();
-        if used > 0 && used + width_of(word.trim_end()) > room {
-            new_line(&mut out, &mut used);
-        }
-        for letter in word.chars() {
-            if used + letter_width(letter) > room {
-                if letter == ' ' {
-                    continue;
-                }
-                new_line(&mut out, &mut used);
-            }
-            used += letter_width(letter);
-            out.push(letter);
-        }
-    }
-    out.trim_end().to_owned()
 }

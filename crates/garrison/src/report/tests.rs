@@ -84,7 +84,7 @@ fn terminal_english() {
 
              0 critical   1 high   0 medium   0 low 
 
-            HIGH        Port 6379/tcp (redis) answers every address 
+            HIGH        Port 6379/tcp (redis) answers every address
                         <without> a password
               why       Anyone who reaches it controls the data.
               do        Bind it to loopback or set a password.
@@ -103,24 +103,24 @@ fn terminal_chinese_folds_by_columns() {
     check(
         &terminal::render(&report(), style),
         expect![[r#"
-        主机扫描 web-01  Debian GNU/Linux 12 · x86_64
-        Garrison 0.1.0 · 2026-09-21T14:13:20Z · 0.41 s
+            主机扫描 web-01  Debian GNU/Linux 12 · x86_64
+            Garrison 0.1.0 · 2026-09-21T14:13:20Z · 0.41 s
 
-         0 致命   1 高危   0 中危   0 低危 
+             0 致命   1 高危   0 中危   0 低危 
 
-        高危        端口 6379/tcp 
-                    对所有地址开放且无密码
-          原因      任何能连接的人都能控制数据。
-          建议      绑定到回环地址或设置密码。
-          证据      /etc/redis/redis conf:12  
-                    bind 0.0.0.0�[31m
-          id        GAR-AST-001 · 
-                    f-39050630cd6b2cd7
+            高危        端口 6379/tcp
+                        对所有地址开放且无密码
+              原因      任何能连接的人都能控制数据。
+              建议      绑定到回环地址或设置密码。
+              证据      /etc/redis/redis conf:12
+                        bind 0.0.0.0�[31m
+              id        GAR-AST-001 ·
+                        f-39050630cd6b2cd7
 
-          已检查    开放端口 1
-          未读取    /proc/1/fd: permission 
-                    denied
-    "#]],
+              已检查    开放端口 1
+              未读取    /proc/1/fd: permission
+                        denied
+        "#]],
     );
 }
 

@@ -133,7 +133,7 @@ fn a_terminal_does_what_the_console_does() {
     let url = client.url();
     let (code, said) = ctl(&url, &reads, &["hosts", "list"]);
     assert!(code == Some(0) && said.contains(&host), "{code:?} {said}");
-    let (code, said) = ctl(&url, &reads, &["alarms", "list", "--kind", "any", "--format", "json"]);
+    let (code, said) = ctl(&url, &reads, &["alarms", "list", "--kind", "any", "--json"]);
     let answer: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert!(code == Some(0) && answer["items"].is_array(), "{code:?} {said}");
     let add = ["whitelist", "add", "--rule", "GAR-LOG-001", "--field", "source"];

@@ -118,7 +118,8 @@ async fn tasks_policies_and_heartbeats_reach_the_other_side() {
     assert_eq!(policy.unwrap().version, server.store.policy().await.unwrap().version);
     // Asked for while the agent was away.
     let task = task.unwrap();
-    let update = wire::TaskUpdate { id: task.id, accepted: false, reason: "busy".to_owned() };
+    let update =
+        wire::TaskUpdate { id: task.id, accepted: false, reason: "busy".to_owned(), why: None };
     agent.outbox.send(update).await.unwrap();
     until("the refusal is stored", || async {
         server.store.scan(scan.id).await.unwrap().refused.as_deref() == Some("busy")

@@ -2,6 +2,8 @@
 
 use axum::Json;
 use model::asset::{Row, TableSpec};
+use model::because;
+use model::because::Because;
 use model::id::{ChangeId, GroupId, HostId};
 use model::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -173,14 +175,19 @@ pub async fn kinds(ask: Ask<Read>) -> Result<Json<Page<AssetKind>>, Problem> {
     Ok(Json(Page::whole(kinds.into_iter().map(form).collect())))
 }
 
+/// Why half of a pair is not enough.
+fn without(other: &str) -> Because {
+    because!("input.pair", "is missing beside `{other}`", other = other)
+}
+
 pub async fn list(ask: Ask<Read, KindName, AssetQuery>) -> Result<Json<Page<Asset>>, Problem> {
     let page = ask.query.page();
     let query = ask.query;
     let column = match (query.column, query.value) {
         (Some(column), Some(value)) => Some((column, value)),
         (None, None) => None,
-        (Some(_), None) => return Err(Problem::field("value", "is missing beside `column`")),
-        (None, Some(_)) => return Err(Problem::field("column", "is missing beside `value`")),
+        (Some(_), None) => return Err(Problem::field("value", without("column"))),
+        (None, Some(_)) => return Err(Problem::field("column", without("value"))),
     };
     let filter = AssetFilter { text: query.q, host: query.host, group: query.group, column };
     let found = ask.app.store.assets(ask.path.0, filter, page).await?;

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use model::because;
+use model::because::Because;
 use regex::Regex;
 use serde_json::{Map, Value};
 
@@ -97,17 +99,17 @@ impl Checker {
         if let Some(choices) = schema.get("oneOf").and_then(Value::as_array) {
             self.walk_choices(choices, value, at, errors);
         }
-        let mut wrong = |detail: String| errors.push(FieldError { field: at.to_owned(), detail });
+        let mut wrong = |why: Because| errors.push(FieldError::new(at, why));
         if let Some(types) = schema.get("type")
             && !has_type(types, value)
         {
-            wrong(format!("must be {}", type_names(types)));
+            wrong(because!("input.type", "must be of type {types}", types = type_names(types)));
             return;
         }
         if let Some(words) = schema.get("enum").and_then(Value::as_array)
             && !words.contains(value)
         {
-            wrong(format!("must be one of {}", list(words)));
+            wrong(because!("input.words", "must be one of {words}", words = list(words)));
             return;
         }
         match value {
@@ -139,34 +141,40 @@ impl Checker {
         errors.extend(best.map(|(it, _)| it).unwrap_or_default());
     }
 
-    fn text(&self, schema: &Value, text: &str, wrong: &mut impl FnMut(String)) {
+    fn text(&self, schema: &Value, text: &str, wrong: &mut impl FnMut(Because)) {
         let letters = text.chars().count() as u64;
         if let Some(min) = number(schema, "minLength").filter(|it| letters < *it) {
-            wrong(format!("must have at least {min} characters"));
+            wrong(match min {
+                1 => because!("input.empty", "must not be empty"),
+                min => because!("input.short", "must have at least {min} characters", min = min),
+            });
         }
         if let Some(max) = number(schema, "maxLength").filter(|it| letters > *it) {
-            wrong(format!("must have at most {max} characters"));
+            wrong(because!("input.long", "must have at most {max} characters", max = max));
         }
         if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
             && !self.patterns.get(pattern).is_some_and(|it| it.is_match(text))
         {
-            wrong(format!("must match {pattern}"));
+            wrong(because!("input.pattern", "must match {pattern}", pattern = pattern));
         }
         if schema.get("format").and_then(Value::as_str) == Some("date-time")
             && text.parse::<model::time::Timestamp>().is_err()
         {
-            wrong("must be a time as in RFC 3339".to_owned());
+            wrong(because!("input.time", "must be a time as in RFC 3339"));
         }
     }
 
     fn items(&self, schema: &Value, items: &[Value], at: &str, errors: &mut Vec<FieldError>) {
-        let mut wrong = |detail: String| errors.push(FieldError { field: at.to_owned(), detail });
+        let mut wrong = |why: Because| errors.push(FieldError::new(at, why));
         let count = items.len() as u64;
         if let Some(min) = number(schema, "minItems").filter(|it| count < *it) {
-            wrong(format!("must have at least {min} entries"));
+            wrong(match min {
+                1 => because!("input.no_entry", "must have an entry"),
+                min => because!("input.few", "must have at least {min} entries", min = min),
+            });
         }
         if let Some(max) = number(schema, "maxItems").filter(|it| count > *it) {
-            wrong(format!("must have at most {max} entries"));
+            wrong(because!("input.many", "must have at most {max} entries", max = max));
             return;
         }
         let twice =
@@ -174,7 +182,7 @@ impl Checker {
         if schema.get("uniqueItems") == Some(&Value::Bool(true))
             && items.iter().enumerate().any(twice)
         {
-            wrong("must not name an entry twice".to_owned());
+            wrong(because!("input.double", "must not name an entry twice"));
         }
         if let Some(inner) = schema.get("items") {
             for (index, item) in items.iter().enumerate() {
@@ -194,15 +202,15 @@ impl Checker {
         let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
         for name in required.filter_map(Value::as_str) {
             if !given.contains_key(name) {
-                errors.push(FieldError { field: join(at, name), detail: "is missing".to_owned() });
+                let missing = because!("input.missing", "is missing");
+                errors.push(FieldError::new(join(at, name), missing));
             }
         }
         let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
         for (name, value) in given {
             match known.and_then(|it| it.get(name)) {
                 Some(inner) => self.walk(inner, value, &join(at, name), errors),
-                None if closed => errors
-                    .push(FieldError { field: join(at, name), detail: "is not known".to_owned() }),
+                None if closed => errors.push(FieldError::new(join(at, name), unknown())),
                 None => {
                     if let Some(inner @ Value::Object(_)) = schema.get("additionalProperties") {
                         self.walk(inner, value, &join(at, name), errors);
@@ -244,14 +252,19 @@ fn list(values: &[Value]) -> String {
     words.join(", ")
 }
 
-fn bounds(schema: &Value, given: &serde_json::Number, wrong: &mut impl FnMut(String)) {
+/// Why a name is refused.
+pub(super) fn unknown() -> Because {
+    because!("input.unknown", "is not known")
+}
+
+fn bounds(schema: &Value, given: &serde_json::Number, wrong: &mut impl FnMut(Because)) {
     let value = given.as_f64().unwrap_or(f64::NAN);
     let bound = |name| schema.get(name).and_then(Value::as_f64);
     if let Some(min) = bound("minimum").filter(|it| value < *it) {
-        wrong(format!("must be at least {min}"));
+        wrong(because!("input.least", "must be at least {min}", min = min));
     }
     if let Some(max) = bound("maximum").filter(|it| value > *it) {
-        wrong(format!("must be at most {max}"));
+        wrong(because!("input.most", "must be at most {max}", max = max));
     }
 }
 
@@ -278,9 +291,9 @@ fn type_names(types: &Value) -> String {
     match types {
         Value::Array(names) => {
             let names: Vec<_> = names.iter().filter_map(Value::as_str).collect();
-            format!("one of {}", names.join(", "))
+            names.join(", ")
         }
-        other => format!("of type {}", other.as_str().unwrap_or("any")),
+        other => other.as_str().unwrap_or("any").to_owned(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use engine::content::{self, Item};
+use model::because;
 use model::finding::{FindingKind, HandleAction, Severity, Text};
 use model::id::GroupId;
 use model::policy::{GroupPolicy, Policy};
@@ -211,7 +212,10 @@ fn switch(policy: &mut Policy, id: &str, change: &DetectionChange) -> Result<(),
             RuleSwitch::On => {}
             RuleSwitch::Off => policy.detect.disabled_rules.push(id.to_owned()),
             RuleSwitch::Inherit => {
-                return Err(Problem::field("state", "`inherit` is for a group"));
+                return Err(Problem::field(
+                    "state",
+                    because!("input.inherit", "`inherit` is for a group"),
+                ));
             }
         }
         return Ok(());

@@ -1,6 +1,7 @@
 //! Enrolment tokens.
 
 use axum::Json;
+use model::because;
 use model::id::{EnrolTokenId, GroupId};
 use model::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -94,7 +95,10 @@ impl From<MintError> for Problem {
     fn from(error: MintError) -> Self {
         match error {
             MintError::Store(it) => it.into(),
-            MintError::Endpoints => Self::conflict(error.to_string()),
+            MintError::Endpoints => Self::conflict(because!(
+                "enrol.no_address",
+                "the server has no address agents could reach"
+            )),
             MintError::Random(_) => Self::internal(&error),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use engine::content::Catalogue;
+use model::because::Reason;
 use model::finding::{Evidence, FindingKind, HandleAction, Severity, Status, Text};
 use model::id::{FindingId, GroupId, HostId};
 use model::time::Timestamp;
@@ -95,6 +96,8 @@ pub struct HistoryEntry {
     pub by: String,
     pub action: StatusChange,
     pub remark: String,
+    /// The remark by the id of its sentence, where an agent gave it.
+    pub why: Option<Reason>,
 }
 
 /// A finding with its proof.
@@ -279,6 +282,7 @@ pub async fn get(ask: Ask<Read, FindingId>) -> Result<Json<FindingDetail>, Probl
         by: it.by,
         action: it.change,
         remark: it.remark,
+        why: it.why,
     };
     Ok(Json(FindingDetail {
         rule_title: rule.map(|it| it.title.clone()),

@@ -10,6 +10,7 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use model::because;
 
 use super::App;
 use super::problem::{Problem, ProblemKind};
@@ -49,7 +50,10 @@ pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
         Ok(_turn) => within_limits(Request::from_parts(head, body), next).await,
         Err(_) => Problem {
             retry_after_s: Some(1),
-            ..Problem::new(ProblemKind::Overloaded, "too many requests at once")
+            ..Problem::new(
+                ProblemKind::Overloaded,
+                because!("server.busy", "too many requests at once"),
+            )
         }
         .into_response(),
     };
@@ -74,9 +78,11 @@ async fn within_limits(request: Request, next: Next) -> Response {
             let text = panic.downcast_ref::<&str>().copied();
             let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
             tracing::error!(reason = text.unwrap_or("not a text"), "a request panicked");
-            Problem::new(ProblemKind::Internal, "the reason stands in the server's log")
-                .into_response()
+            Problem::failed().into_response()
         }
-        Err(_) => Problem::new(ProblemKind::TimedOut, "took longer than 30 s").into_response(),
+        Err(_) => {
+            let detail = because!("server.slow", "it took longer than 30 s");
+            Problem::new(ProblemKind::TimedOut, detail).into_response()
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Servers and what is done with them.
 
 use axum::Json;
+use model::because;
 use model::because::Reason;
 use model::finding::{Severity, Text};
 use model::id::{GroupId, HostId, ScanId};
@@ -360,6 +361,8 @@ pub struct ScanItem {
     pub findings: u64,
     /// Why it is partial or failed.
     pub reason: String,
+    /// The same by the id of its sentence, for readers of other languages.
+    pub why: Option<Reason>,
 }
 
 impl From<store::ScanItemProgress> for ScanItem {
@@ -370,6 +373,7 @@ impl From<store::ScanItemProgress> for ScanItem {
             rows: it.rows,
             findings: it.findings,
             reason: it.reason,
+            why: it.why,
         }
     }
 }
@@ -388,6 +392,8 @@ pub struct Scan {
     pub finished_at: Option<Timestamp>,
     /// Why the agent refused it.
     pub refused: Option<String>,
+    /// The same by the id of its sentence, for readers of other languages.
+    pub why: Option<Reason>,
     pub items: Vec<ScanItem>,
 }
 
@@ -402,6 +408,7 @@ impl From<store::Scan> for Scan {
             started_at: it.started_at,
             finished_at: it.finished_at,
             refused: it.refused,
+            why: it.why,
             items: it.items.into_iter().map(Into::into).collect(),
         }
     }
@@ -414,7 +421,7 @@ pub async fn start_scan(
     let wanted: Vec<String> = ask.body.items.into_iter().map(|it| it.0).collect();
     let host = ask.app.store.host(ask.path, ask.now).await?.host;
     if host.revoked_at.is_some() {
-        return Err(Problem::conflict("the host is revoked"));
+        return Err(Problem::conflict(because!("host.revoked", "the host is revoked")));
     }
     let detail = json!({ "items": wanted });
     let audit = ask.who.audit(&ask.source, ask.now, "host.scan", ask.path, detail);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
+use model::because;
 use model::finding::{FindingKind, HandleAction, Severity, Status, Text};
 use model::id::{FindingId, GroupId, HostId, JobId};
 use model::time::Timestamp;
@@ -174,8 +175,12 @@ pub async fn plan(ask: Ask<Handle, (), Nothing, JobPlanAsk>) -> Result<Json<JobP
         complete,
         hosts,
         summary: text(
-            format!("closes {more_en}{findings} on {hosts} servers"),
-            format!("关闭 {hosts} 台服务器上的{more_zh} {findings} 项"),
+            format!(
+                "closes {more_en}{} on {}",
+                super::handling::counted(findings, "event"),
+                super::handling::counted(hosts, "server")
+            ),
+            format!("关闭 {hosts} 台服务器上的{more_zh} {findings} 个事件"),
         ),
         effects: vec![
             effect,
@@ -211,7 +216,7 @@ pub async fn begin(
 ) -> Result<Accepted<HandlingJob>, Problem> {
     let body = &ask.body;
     if body.action == JobAction::MarkHandled && body.remark.trim().is_empty() {
-        return Err(Problem::field("remark", "is missing: say what was done"));
+        return Err(Problem::field("remark", super::handling::no_remark()));
     }
     let filter = filter(&ask.app, &body.filter, ask.now).await?;
     let (total, ..) = counted(&ask.app, filter).await?;
@@ -255,7 +260,10 @@ async fn filter(app: &App, ask: &JobFilter, now: Timestamp) -> Result<FindingFil
     let everything =
         FindingFilter { status: filter.status, until: filter.until, ..FindingFilter::default() };
     if filter == everything && ask.until.is_none() {
-        return Err(Problem::field("filter", "name at least one thing that the findings share"));
+        return Err(Problem::field(
+            "filter",
+            because!("input.everything", "name at least one thing that the findings share"),
+        ));
     }
     Ok(filter)
 }

@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
+use model::because;
 use model::id::{HostId, ScanId};
 use serde::Serialize;
 use serde_json::Value;
@@ -134,7 +135,10 @@ impl EventStream {
 pub async fn watch(ask: Ask<Read>) -> Result<EventStream, Problem> {
     let seat = Arc::clone(&ask.app.watchers).try_acquire_owned().map_err(|_| Problem {
         retry_after_s: Some(30),
-        ..Problem::new(ProblemKind::Overloaded, "too many pages are watching")
+        ..Problem::new(
+            ProblemKind::Overloaded,
+            because!("server.watched", "too many pages are watching"),
+        )
     })?;
     let watcher = ask.app.feed.watch(ask.last_event_id.as_deref());
     Ok(EventStream { watcher, via: ask.who.via, _seat: seat, app: ask.app })

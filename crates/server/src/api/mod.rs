@@ -35,6 +35,8 @@ use axum::extract::Request;
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use engine::content::Catalogue;
+use model::because;
+use model::because::Because;
 use model::time::Timestamp;
 use tokio::sync::{Mutex, Semaphore, broadcast, watch};
 
@@ -180,9 +182,14 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound { what } => Self::not_found(what),
-            StoreError::Conflict { what, detail } => Self::conflict(format!("{what}: {detail}")),
+            StoreError::Conflict { what, detail: Because { text, reason } } => {
+                Self::conflict(Because { text: format!("{what}: {text}"), reason })
+            }
             StoreError::Invalid { field, detail } => Self::field(field, detail),
-            StoreError::Closed => Self::new(ProblemKind::Overloaded, "the server is stopping"),
+            StoreError::Closed => {
+                let detail = because!("server.stopping", "the server is stopping");
+                Self::new(ProblemKind::Overloaded, detail)
+            }
             other @ (StoreError::Newer { .. } | StoreError::Backend { .. }) => {
                 Self::internal(&other)
             }
@@ -213,8 +220,8 @@ async fn wrong_method(response: Response) -> Response {
         return response;
     }
     // The router adds `Allow` itself.
-    Problem::new(ProblemKind::MethodNotAllowed, "the header Allow names the methods known here")
-        .into_response()
+    let detail = because!("request.method", "the header Allow names the methods known here");
+    Problem::new(ProblemKind::MethodNotAllowed, detail).into_response()
 }
 
 /// The OpenAPI document of this build.

@@ -1,6 +1,7 @@
 //! Notifications: channels, routes, the outbox.
 
 use axum::Json;
+use model::because;
 use model::finding::Severity;
 use model::id::{ChannelId, DeliveryId, RouteId};
 use model::time::Timestamp;
@@ -149,10 +150,7 @@ fn set(
 ) -> Result<ChannelSet, Problem> {
     let wrong = config.check(secrets);
     if !wrong.is_empty() {
-        let errors = wrong
-            .into_iter()
-            .map(|(field, detail)| FieldError { field: field.to_owned(), detail })
-            .collect();
+        let errors = wrong.into_iter().map(|(field, why)| FieldError::new(field, why)).collect();
         return Err(Problem::invalid(errors));
     }
     Ok(ChannelSet {
@@ -222,12 +220,13 @@ fn kept_secrets(
     if old.target(&none) == new.target(&none) {
         return Ok(kept);
     }
-    let anew = "must be given anew, because the destination is another one";
+    let anew =
+        || because!("input.anew", "must be given anew, because the destination is another one");
     if kept.password.is_some() && given.password.is_none() {
-        return Err(Problem::field("secrets.password", anew));
+        return Err(Problem::field("secrets.password", anew()));
     }
     if kept.key.is_some() && given.key.is_none() {
-        return Err(Problem::field("secrets.key", anew));
+        return Err(Problem::field("secrets.key", anew()));
     }
     Ok(Secrets::default())
 }
@@ -303,7 +302,7 @@ pub struct RouteAsk {
 
 impl RouteAsk {
     fn checked(self) -> Result<RouteSet, Problem> {
-        self.rule.check().map_err(|it| Problem::field(it.field, it.detail))?;
+        self.rule.check().map_err(|it| Problem::field(it.field, it.why))?;
         Ok(RouteSet { name: self.name, enabled: self.enabled, rule: self.rule })
     }
 }
@@ -440,7 +439,10 @@ pub async fn put_settings(
     let NotifySettings { reach, console_url } = ask.body;
     let console_url = console_url.trim_end_matches('/').to_owned();
     if !console_url.is_empty() && !net::is_url(&console_url) {
-        return Err(Problem::field("console_url", "must be an http or https address"));
+        return Err(Problem::field(
+            "console_url",
+            because!("input.web_address", "must be an http or https address"),
+        ));
     }
     let before = ask.app.store.notify_settings().await?;
     let after = store::NotifySettings { reach, console_url };

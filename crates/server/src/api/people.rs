@@ -1,6 +1,7 @@
 //! Users and API tokens.
 
 use axum::Json;
+use model::because;
 use model::id::{ApiTokenId, UserId};
 use model::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -192,7 +193,14 @@ pub async fn create_token(
 ) -> Result<Created<ApiTokenWithSecret>, Problem> {
     let ApiTokenAsk { name, permissions, ttl_s } = ask.body;
     if let Some(more) = permissions.iter().find(|it| !ask.who.may(**it)) {
-        return Err(Problem::field("permissions", format!("you do not hold `{more}` yourself")));
+        return Err(Problem::field(
+            "permissions",
+            because!(
+                "input.not_held",
+                "you do not hold `{permission}` yourself",
+                permission = more
+            ),
+        ));
     }
     // In the order of the document, each once.
     let permissions: Vec<_> =

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use axum::Json;
+use model::because;
+use model::because::Because;
 use model::id::{GroupId, HostId};
 use model::policy::{Policy, WhitelistJudge};
 use model::time::Timestamp;
@@ -96,65 +98,80 @@ pub(super) fn check(checker: &Checker, policy: &Policy) -> Result<(), Problem> {
     let value = serde_json::to_value(policy).map_err(|it| Problem::internal(&it))?;
     let schema = json!({ "$ref": "#/components/schemas/Policy" });
     let mut errors = checker.check(&schema, &value, "policy");
-    let mut wrong = |field: String, detail: &str| {
-        errors.push(FieldError { field, detail: detail.to_owned() });
-    };
+    let mut wrong = |field: String, why: Because| errors.push(FieldError::new(field, why));
     let login = &policy.login;
     for (index, entry) in login.whitelist.iter().enumerate() {
         if entry.address.is_none() && entry.user.is_none() {
-            wrong(format!("policy.login.whitelist.{index}"), "matches every log-in");
+            wrong(
+                format!("policy.login.whitelist.{index}"),
+                because!("input.every_login", "matches every log-in"),
+            );
         }
         if entry.address.as_deref().is_some_and(|it| !is_block(it)) {
-            wrong(format!("policy.login.whitelist.{index}.address"), NO_BLOCK);
+            wrong(format!("policy.login.whitelist.{index}.address"), no_block());
         }
     }
     for (index, address) in login.common_addresses.iter().enumerate() {
         if !is_block(address) {
-            wrong(format!("policy.login.common_addresses.{index}"), NO_BLOCK);
+            wrong(format!("policy.login.common_addresses.{index}"), no_block());
         }
     }
     for (index, place) in login.common_places.iter().enumerate() {
         if place.len() != 2 || !place.bytes().all(|it| it.is_ascii_uppercase()) {
-            wrong(format!("policy.login.common_places.{index}"), "is no country code like DE");
+            wrong(
+                format!("policy.login.common_places.{index}"),
+                because!("input.country", "is no country code like DE"),
+            );
         }
     }
     check_detect(policy, &mut wrong);
     for (index, address) in policy.response.never_block.iter().enumerate() {
         if !is_block(address) {
-            wrong(format!("policy.response.never_block.{index}"), NO_BLOCK);
+            wrong(format!("policy.response.never_block.{index}"), no_block());
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
 }
 
 /// What is on where, and what is kept quiet.
-fn check_detect(policy: &Policy, wrong: &mut impl FnMut(String, &str)) {
+fn check_detect(policy: &Policy, wrong: &mut impl FnMut(String, Because)) {
     for (index, entry) in policy.login.whitelist.iter().enumerate() {
         if entry.host.as_deref().is_some_and(|it| it.parse::<HostId>().is_err()) {
-            wrong(format!("policy.login.whitelist.{index}.host"), "is no server");
+            wrong(
+                format!("policy.login.whitelist.{index}.host"),
+                because!("input.no_server", "is no server"),
+            );
         }
     }
     let mut met = BTreeSet::new();
     for (index, entry) in policy.detect.whitelist.iter().enumerate() {
         let at = format!("policy.detect.whitelist.{index}");
         if !super::whitelist::is_name(&entry.id) {
-            wrong(format!("{at}.id"), "has only letters, digits, `.`, `_` and `-`");
+            wrong(
+                format!("{at}.id"),
+                because!("input.letters", "has only letters, digits, `.`, `_` and `-`"),
+            );
         }
         if !met.insert(entry.id.as_str()) {
-            wrong(format!("{at}.id"), "is taken by another entry");
+            wrong(format!("{at}.id"), because!("input.taken", "is taken by another entry"));
         }
         if entry.judge == WhitelistJudge::Cidr && !is_block(&entry.value) {
-            wrong(format!("{at}.value"), NO_BLOCK);
+            wrong(format!("{at}.value"), no_block());
         }
     }
     for (index, own) in policy.groups.iter().enumerate() {
         if own.group.parse::<GroupId>().is_err() {
-            wrong(format!("policy.groups.{index}.group"), "is no group");
+            wrong(
+                format!("policy.groups.{index}.group"),
+                because!("input.no_group", "is no group"),
+            );
         }
     }
 }
 
-const NO_BLOCK: &str = "is neither an address nor a block like 192.0.2.0/24";
+pub(super) fn no_block() -> Because {
+    because!("input.no_block", "is neither an address nor a block like 192.0.2.0/24")
+}
 
 /// An address, or one with a prefix length.
 fn is_block(text: &str) -> bool {

@@ -3,6 +3,8 @@
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use model::because;
+use model::because::{Because, Reason};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -77,13 +79,24 @@ pub struct FieldError {
     /// What is wrong with it.
     #[schema(example = "must be at most 200")]
     pub detail: String,
+    /// The same by the id of its sentence, for readers of other languages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<Reason>,
+}
+
+impl FieldError {
+    pub fn new(field: impl Into<String>, detail: impl Into<Because>) -> Self {
+        let Because { text, reason } = detail.into();
+        Self { field: field.into(), detail: text, why: reason }
+    }
 }
 
 /// An answer that says why there is no other one.
 #[derive(Clone, Debug)]
 pub struct Problem {
     pub kind: ProblemKind,
-    pub detail: String,
+    /// Apart from the rest, which every result of a handler has room for.
+    pub detail: Box<Because>,
     pub errors: Vec<FieldError>,
     /// Seconds after which another attempt makes sense.
     pub retry_after_s: Option<u64>,
@@ -92,8 +105,9 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after_s: None, allow: None }
+    pub fn new(kind: ProblemKind, detail: impl Into<Because>) -> Self {
+        let detail = Box::new(detail.into());
+        Self { kind, detail, errors: Vec::new(), retry_after_s: None, allow: None }
     }
 
     pub fn invalid(errors: Vec<FieldError>) -> Self {
@@ -105,16 +119,21 @@ impl Problem {
     }
 
     /// One wrong field.
-    pub fn field(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::invalid(vec![FieldError { field: field.into(), detail: detail.into() }])
+    pub fn field(field: impl Into<String>, detail: impl Into<Because>) -> Self {
+        Self::invalid(vec![FieldError::new(field, detail)])
     }
 
     pub fn not_found(what: &str) -> Self {
         Self::new(ProblemKind::NotFound, format!("no such {what}"))
     }
 
-    pub fn conflict(detail: impl Into<String>) -> Self {
+    pub fn conflict(detail: impl Into<Because>) -> Self {
         Self::new(ProblemKind::Conflict, detail)
+    }
+
+    pub fn failed() -> Self {
+        let detail = because!("server.failed", "the reason stands in the server's log");
+        Self::new(ProblemKind::Internal, detail)
     }
 
     /// A failure of our own: the reason goes to the log, never to the caller.
@@ -127,7 +146,7 @@ impl Problem {
             source = it.source();
         }
         tracing::error!(%reason, "request failed");
-        Self::new(ProblemKind::Internal, "the reason stands in the server's log")
+        Self::failed()
     }
 }
 
@@ -148,6 +167,9 @@ pub struct ProblemBody {
     /// What is wrong with this very request.
     #[schema(example = "no such host")]
     pub detail: String,
+    /// The detail by the id of its sentence, for readers of other languages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<Reason>,
     /// Which fields are wrong, where that is the reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
@@ -156,11 +178,13 @@ pub struct ProblemBody {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.kind.status();
+        let Because { text, reason } = *self.detail;
         let body = ProblemBody {
             kind: format!("urn:garrison:problem:{}", self.kind),
             title: self.kind.title().to_owned(),
             status: status.as_u16(),
-            detail: self.detail,
+            detail: text,
+            why: reason,
             errors: self.errors,
         };
         let mut response = (status, Json(body)).into_response();

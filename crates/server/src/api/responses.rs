@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use axum::Json;
-use model::because::Reason;
+use model::because;
+use model::because::{Because, Reason};
 use model::finding::Text;
 use model::id::{BlockedId, FindingId, GroupId, HostId, IsolatedId, ResponseId};
 use model::time::Timestamp;
@@ -63,6 +64,8 @@ pub struct Response {
     pub finished_at: Option<Timestamp>,
     /// Why it failed or was refused.
     pub reason: String,
+    /// The same by the id of its sentence, for readers of other languages.
+    pub why: Option<Reason>,
     pub steps: Vec<ResponseStep>,
 }
 
@@ -86,6 +89,7 @@ impl From<store::Response> for Response {
             expires_at: it.expires_at,
             finished_at: it.finished_at,
             reason: it.reason,
+            why: it.why,
             steps: it.steps.into_iter().map(step).collect(),
         }
     }
@@ -278,6 +282,18 @@ pub struct AskedItem {
     /// Why it was left as it was.
     #[schema(example = "it is not in the vault any more")]
     pub refused: Option<String>,
+    /// The same by the id of its sentence, for readers of other languages.
+    pub why: Option<Reason>,
+}
+
+impl AskedItem {
+    fn begun(id: String, response: Option<Response>) -> Self {
+        Self { id, response, refused: None, why: None }
+    }
+
+    fn refused(id: String, Because { text, reason }: Because) -> Self {
+        Self { id, response: None, refused: Some(text), why: reason }
+    }
 }
 
 pub async fn restore(
@@ -332,11 +348,9 @@ async fn outcome(
         Ok(mut begun) => {
             app.link.send_responses(&begun).await;
             let response = begun.pop().map(Into::into);
-            Ok(AskedItem { id, response, refused: None })
+            Ok(AskedItem::begun(id, response))
         }
-        Err(StoreError::Conflict { detail, .. }) => {
-            Ok(AskedItem { id, response: None, refused: Some(detail) })
-        }
+        Err(StoreError::Conflict { detail, .. }) => Ok(AskedItem::refused(id, detail)),
         Err(other) => Err(other.into()),
     }
 }
@@ -442,8 +456,7 @@ pub struct AddressText(pub String);
 pub(super) fn refused(protected: &Protected, addresses: &[String]) -> Vec<FieldError> {
     let error = |(index, it): (usize, &String)| {
         let why = protected.refuses(it)?;
-        let detail = format!("{it} {}", why.text().en);
-        Some(FieldError { field: format!("addresses.{index}"), detail })
+        Some(FieldError::new(format!("addresses.{index}"), why.because(it)))
     };
     addresses.iter().enumerate().filter_map(error).collect()
 }
@@ -465,7 +478,11 @@ pub async fn block(ask: Ask<Handle, (), Nothing, BlockAsk>) -> Result<Accepted<A
     hosts.sort_unstable();
     hosts.dedup();
     if hosts.is_empty() || hosts.len() > HOSTS_MAX {
-        let detail = format!("name 1 to {HOSTS_MAX} servers, or a group of as many");
+        let detail = because!(
+            "input.servers",
+            "name 1 to {max} servers, or a group of as many",
+            max = HOSTS_MAX
+        );
         return Err(Problem::field("hosts", detail));
     }
     let until =
@@ -485,11 +502,7 @@ pub async fn block(ask: Ask<Handle, (), Nothing, BlockAsk>) -> Result<Accepted<A
     let audit = ask.who.audit(&ask.source, ask.now, "blocked.add", addresses.join(" "), detail);
     let asked = ask.app.store.ask_responses(orders, ask.who.name.clone(), audit).await?;
     ask.app.link.send_responses(&asked).await;
-    let item = |it: store::Response| AskedItem {
-        id: it.host.id.to_string(),
-        response: Some(it.into()),
-        refused: None,
-    };
+    let item = |it: store::Response| AskedItem::begun(it.host.id.to_string(), Some(it.into()));
     Ok(Accepted(Asked { items: asked.into_iter().map(item).collect() }))
 }
 
@@ -512,15 +525,12 @@ pub async fn unblock(
     for id in ids {
         let it = ask.app.store.blocked_address(id).await?;
         if it.state != BlockedState::Active || it.pending.is_some() {
-            let why = match it.pending {
-                Some(_) => "another request about it is under way",
-                None => "it is not blocked any more",
+            let why = if it.pending.is_some() {
+                because!("response.pending", "another request about it is under way")
+            } else {
+                because!("response.unblocked", "it is not blocked any more")
             };
-            items.push(AskedItem {
-                id: id.to_string(),
-                response: None,
-                refused: Some(why.to_owned()),
-            });
+            items.push(AskedItem::refused(id.to_string(), why));
             continue;
         }
         let new = NewResponse {

@@ -11,6 +11,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, StatusCode, header, request};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use model::because;
 use model::time::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::App;
-use super::checks::{Checker, PatternError};
+use super::checks::{self, Checker, PatternError};
 use super::problem::{FieldError, Problem, ProblemKind};
 use crate::auth::permission::{Demand, Rule};
 use crate::auth::{self, Source};
@@ -542,13 +543,12 @@ fn read_query<Q: DeserializeOwned>(
     for (name, text) in form_urlencoded::parse(query.as_bytes()).take(PARAMETERS_MAX) {
         let form = schema.get("properties").and_then(|it| it.get(name.as_ref()));
         let Some(form) = form else {
-            errors.push(FieldError { field: name.into_owned(), detail: "is not known".to_owned() });
+            errors.push(FieldError::new(name, checks::unknown()));
             continue;
         };
         let value = typed(checker.resolve(form), text.into_owned());
         if given.insert(name.to_string(), value).is_some() {
-            errors
-                .push(FieldError { field: name.into_owned(), detail: "is given twice".to_owned() });
+            errors.push(FieldError::new(name, because!("input.given_twice", "is given twice")));
         }
     }
     let given = Value::Object(given);
@@ -585,21 +585,31 @@ async fn read_body<B: DeserializeOwned>(
     body: Body,
 ) -> Result<B, Problem> {
     let bytes = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| {
-        Problem::new(ProblemKind::TooLarge, format!("a body has at most {BODY_BYTES_MAX} bytes"))
+        let detail =
+            because!("request.large", "a body has at most {max} bytes", max = BODY_BYTES_MAX);
+        Problem::new(ProblemKind::TooLarge, detail)
     })?;
     let Some(schema) = schema else {
         if !bytes.is_empty() {
-            return Err(Problem::new(ProblemKind::RequestInvalid, "this takes no body"));
+            return Err(Problem::new(
+                ProblemKind::RequestInvalid,
+                because!("request.body", "this takes no body"),
+            ));
         }
         return serde_json::from_value(json!({})).map_err(|it| Problem::internal(&it));
     };
     let media = head.headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
     let media = media.and_then(|it| it.split(';').next()).map_or("", str::trim);
     if !media.eq_ignore_ascii_case("application/json") {
-        return Err(Problem::new(ProblemKind::MediaType, "Content-Type must be application/json"));
+        return Err(Problem::new(
+            ProblemKind::MediaType,
+            because!("request.media_type", "Content-Type must be application/json"),
+        ));
     }
-    let bad =
-        |it: serde_json::Error| Problem::new(ProblemKind::RequestInvalid, format!("body: {it}"));
+    let bad = |it: serde_json::Error| {
+        let detail = because!("request.json", "body: {cause}", cause = it);
+        Problem::new(ProblemKind::RequestInvalid, detail)
+    };
     let value: Value = serde_json::from_slice(&bytes).map_err(bad)?;
     let errors = checker.check(schema, &value, "");
     if !errors.is_empty() {

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use model::because;
 use model::id::UserId;
 use model::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -135,10 +136,16 @@ pub(crate) async fn change_password(
 ) -> Result<Json<Me>, Problem> {
     let PasswordChange { current, new } = ask.body;
     if new == current {
-        return Err(Problem::field("new", "must differ from the current password"));
+        return Err(Problem::field(
+            "new",
+            because!("input.same_password", "must differ from the current password"),
+        ));
     }
     if new.eq_ignore_ascii_case(&ask.who.name) {
-        return Err(Problem::field("new", "must differ from the name"));
+        return Err(Problem::field(
+            "new",
+            because!("input.name_password", "must differ from the name"),
+        ));
     }
     let name = ask.who.name.clone();
     sign_in::prove(&ask.app, name, current, ask.source, ask.now).await?;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use axum::Json;
 use engine::place::Cidr;
+use model::because;
+use model::because::Because;
 use model::finding::Text;
 use model::id::{FindingId, HostId};
 use model::policy::{AlarmWhitelistEntry, LoginWhitelistEntry, Policy, WhitelistJudge};
@@ -235,10 +237,13 @@ impl AlarmPattern {
 
     pub(super) fn check(&self, app: &App) -> Result<(), Problem> {
         if !self.rule.is_empty() && app.catalogue.get(&self.rule).is_none() {
-            return Err(Problem::field("rule", "is no rule of this server"));
+            return Err(Problem::field(
+                "rule",
+                because!("input.no_rule", "is no rule of this server"),
+            ));
         }
         if self.judge == WhitelistJudge::Cidr && Cidr::parse(&self.value).is_none() {
-            return Err(Problem::field("value", "is no block like 192.0.2.0/24"));
+            return Err(Problem::field("value", super::policy::no_block()));
         }
         Ok(())
     }
@@ -272,8 +277,9 @@ impl AlarmPattern {
         if tried.looked_at >= SHARE_ALARMS_MIN && much {
             warn(
                 format!(
-                    "it would have silenced {} of {} alarms of the last 30 days",
-                    tried.silenced, tried.looked_at
+                    "it would have silenced {} of {} of the last 30 days",
+                    tried.silenced,
+                    super::handling::counted(tried.looked_at, "alarm")
                 ),
                 format!(
                     "最近 30 天的 {} 条告警中有 {} 条会被屏蔽",
@@ -326,14 +332,20 @@ pub(super) async fn attempt(
     Ok((tried, warnings))
 }
 
+/// Why a time is no end.
+pub(super) fn over() -> Because {
+    because!("input.over", "is over already")
+}
+
 /// Warnings stand against saving until they are confirmed.
 pub(super) fn confirmed(confirm: bool, warnings: &[Text]) -> Result<(), Problem> {
     match warnings.first() {
         Some(first) if !confirm => Err(Problem::field(
             "confirm",
-            format!(
-                "it may silence more than is meant: {}; set it to true to save it all the same",
-                first.en
+            because!(
+                "input.confirm",
+                "it may silence more than is meant: {warning}; set it to true to save it all the same",
+                warning = first.en
             ),
         )),
         _ => Ok(()),
@@ -360,7 +372,7 @@ pub async fn add_alarm(
 ) -> Result<Created<Whitelisted>, Problem> {
     ask.body.pattern.check(&ask.app)?;
     if ask.body.expires_at.is_some_and(|it| it <= ask.now) {
-        return Err(Problem::field("expires_at", "is over already"));
+        return Err(Problem::field("expires_at", over()));
     }
     let (_, warnings) = attempt(&ask.app, &ask.body.pattern, ask.now).await?;
     confirmed(ask.body.confirm, &warnings)?;
@@ -405,7 +417,10 @@ async fn login_pattern(
         app.store.host(host, now).await?;
     }
     if it.address.is_none() && it.user.is_none() {
-        return Err(Problem::field("address", "give an address, an account, or both"));
+        return Err(Problem::field(
+            "address",
+            because!("input.address_or_user", "give an address, an account, or both"),
+        ));
     }
     Ok(LoginWhitelistEntry {
         address: it.address.as_ref().map(|it| it.0.clone()),
@@ -485,7 +500,7 @@ pub async fn patch(
     let id = ask.path.0.clone();
     let before = ask.app.store.whitelist_item(id.clone()).await?;
     if before.removed_at.is_some() {
-        return Err(Problem::conflict("the entry was removed"));
+        return Err(Problem::conflict(because!("entry.gone", "the entry was removed")));
     }
     let body = &ask.body;
     let after = match &before.entry {
@@ -517,14 +532,20 @@ async fn changed_alarm(
 ) -> Result<AlarmWhitelistEntry, Problem> {
     let body = &ask.body;
     if body.login.is_some() {
-        return Err(Problem::field("login", "the entry is about alarms"));
+        return Err(Problem::field(
+            "login",
+            because!("input.about_alarms", "the entry is about alarms"),
+        ));
     }
     let expires_at = match (body.expires_at, body.never_expires) {
         (Some(_), true) => {
-            return Err(Problem::field("never_expires", "it is said when the entry ends"));
+            return Err(Problem::field(
+                "never_expires",
+                because!("input.ends", "it is said when the entry ends"),
+            ));
         }
         (Some(end), false) if end <= ask.now => {
-            return Err(Problem::field("expires_at", "is over already"));
+            return Err(Problem::field("expires_at", over()));
         }
         (Some(end), false) => Some(end),
         (None, true) => None,
@@ -551,10 +572,16 @@ async fn changed_login(
 ) -> Result<LoginWhitelistEntry, Problem> {
     let body = &ask.body;
     if body.pattern.is_some() {
-        return Err(Problem::field("pattern", "the entry is about log-ins"));
+        return Err(Problem::field(
+            "pattern",
+            because!("input.about_logins", "the entry is about log-ins"),
+        ));
     }
     if body.expires_at.is_some() {
-        return Err(Problem::field("expires_at", "entries for log-ins do not end by themselves"));
+        return Err(Problem::field(
+            "expires_at",
+            because!("input.endless", "entries for log-ins do not end by themselves"),
+        ));
     }
     match &body.login {
         None => Ok(before.clone()),
@@ -566,7 +593,7 @@ pub async fn remove(ask: Ask<Handle, EntryName>) -> Result<Done, Problem> {
     let id = ask.path.0.clone();
     let item = ask.app.store.whitelist_item(id.clone()).await?;
     if item.removed_at.is_some() {
-        return Err(Problem::conflict("the entry was removed already"));
+        return Err(Problem::conflict(because!("entry.removed", "the entry was removed already")));
     }
     let detail = json!({ "entry": item.entry });
     change(&ask, "whitelist.remove", &id, detail, Vec::new(), |policy| {
@@ -588,7 +615,7 @@ pub async fn restore(ask: Ask<Handle, EntryName>) -> Result<Json<Whitelisted>, P
     let id = ask.path.0.clone();
     let item = ask.app.store.whitelist_item(id.clone()).await?;
     if item.removed_at.is_none() {
-        return Err(Problem::conflict("the entry is in force"));
+        return Err(Problem::conflict(because!("entry.active", "the entry is in force")));
     }
     let detail = json!({ "entry": item.entry });
     change(&ask, "whitelist.restore", &id, detail, Vec::new(), |policy| {

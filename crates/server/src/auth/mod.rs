@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, header, request};
+use model::because;
 use model::id::{ApiTokenId, SessionId, UserId};
 use model::time::Timestamp;
 use serde_json::Value;
@@ -182,7 +183,11 @@ fn wait(span: Duration) -> Problem {
         retry_after_s: Some(seconds),
         ..Problem::new(
             ProblemKind::TooManyAttempts,
-            format!("too many wrong passwords; try again in {seconds} s"),
+            because!(
+                "sign_in.locked",
+                "too many wrong passwords; try again in {seconds} s",
+                seconds = seconds
+            ),
         )
     }
 }

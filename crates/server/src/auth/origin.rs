@@ -1,6 +1,7 @@
 //! Changes come from our own pages or from programs, never from another site's page.
 
 use axum::http::{HeaderMap, header};
+use model::because;
 
 use crate::api::problem::{Problem, ProblemKind};
 
@@ -11,7 +12,10 @@ pub fn check(headers: &HeaderMap) -> Result<(), Problem> {
     if let Some(site) = text("sec-fetch-site")
         && !matches!(site, "same-origin" | "none")
     {
-        return refused("Sec-Fetch-Site says that another site made this request");
+        return refused(because!(
+            "origin.other",
+            "Sec-Fetch-Site says that another site made this request"
+        ));
     }
     let Some(origin) = text(header::ORIGIN.as_str()) else { return Ok(()) };
     let host = text(header::HOST.as_str()).unwrap_or_default();
@@ -19,7 +23,7 @@ pub fn check(headers: &HeaderMap) -> Result<(), Problem> {
         Some(("http" | "https", from)) if from.eq_ignore_ascii_case(host) && !host.is_empty() => {
             Ok(())
         }
-        _ => refused("Origin is not this console"),
+        _ => refused(because!("origin.wrong", "Origin is not this console")),
     }
 }
 

@@ -4,6 +4,7 @@ use crate::api::problem::{Problem, ProblemKind};
 use crate::auth::{Identity, Via};
 pub use crate::store::Permission;
 use crate::store::Role;
+use model::because;
 
 /// What `role` may do.
 pub const fn permissions_of(role: Role) -> &'static [Permission] {
@@ -48,7 +49,10 @@ pub trait Demand: Send + Sync + 'static {
 }
 
 fn unauthenticated() -> Problem {
-    Problem::new(ProblemKind::Unauthenticated, "there is no valid session or token")
+    Problem::new(
+        ProblemKind::Unauthenticated,
+        because!("permission.nobody", "there is no valid session or token"),
+    )
 }
 
 /// [`Rule::Anyone`].
@@ -76,9 +80,10 @@ impl Demand for InSession {
         let identity = identity.ok_or_else(unauthenticated)?;
         match identity.via {
             Via::Session { .. } => Ok(identity),
-            Via::Token { .. } => {
-                Err(Problem::new(ProblemKind::Forbidden, "an API token has no session"))
-            }
+            Via::Token { .. } => Err(Problem::new(
+                ProblemKind::Forbidden,
+                because!("permission.token", "an API token has no session"),
+            )),
         }
     }
 }
@@ -88,13 +93,20 @@ fn admit_with(permission: Permission, identity: Option<Identity>) -> Result<Iden
     if identity.must_change_password {
         return Err(Problem::new(
             ProblemKind::PasswordChangeNeeded,
-            "the password was set by someone else and must be changed first",
+            because!(
+                "permission.password",
+                "the password was set by someone else and must be changed first"
+            ),
         ));
     }
     if !identity.may(permission) {
         return Err(Problem::new(
             ProblemKind::Forbidden,
-            format!("this needs the permission `{permission}`"),
+            because!(
+                "permission.lacking",
+                "this needs the permission `{permission}`",
+                permission = permission
+            ),
         ));
     }
     Ok(identity)

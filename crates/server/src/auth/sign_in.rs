@@ -1,5 +1,6 @@
 //! Signing in with name and password.
 
+use model::because;
 use model::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -70,7 +71,10 @@ pub async fn prove(
                 app.store.login_failed(user.id, until, audit).await?;
             }
             tracing::warn!(address = %source.address, "sign-in refused");
-            Err(Problem::new(ProblemKind::SignInRefused, "the name or the password is wrong"))
+            Err(Problem::new(
+                ProblemKind::SignInRefused,
+                because!("sign_in.refused", "the name or the password is wrong"),
+            ))
         }
     }
 }

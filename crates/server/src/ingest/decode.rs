@@ -203,6 +203,7 @@ fn progress(message: wire::ScanProgress) -> Result<ScanProgress, String> {
             rows: it.rows,
             findings: it.findings,
             reason: bounded("reason", it.reason, KEY_BYTES_MAX)?,
+            why: it.why.map(super::said::why).transpose()?,
         })
     };
     Ok(ScanProgress {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use engine::link_health::Copied;
 use engine::self_protection::Departure;
+use model::because::Because;
 use model::id::HostId;
 use model::time::Timestamp;
 use model::wire::{
@@ -367,9 +368,13 @@ impl Session<'_> {
             return Ok(());
         }
         let store = &self.streams.link.store;
-        let reason: String = update.reason.chars().take(500).collect();
+        let why = Because {
+            text: update.reason.chars().take(500).collect(),
+            // An id that is none costs the translation, not the refusal.
+            reason: update.why.and_then(|it| super::said::why(it).ok()),
+        };
         if let Ok(id) = update.id.parse() {
-            let refused = store.refuse_response(self.host, id, reason, clock::now()).await;
+            let refused = store.refuse_response(self.host, id, why, clock::now()).await;
             return match refused {
                 Ok(opened) => {
                     self.streams.link.publish_responses(opened);
@@ -383,7 +388,7 @@ impl Session<'_> {
         // Only a scan of this very host can be refused by it.
         match store.scan(id).await {
             Ok(scan) if scan.host.id == self.host => {
-                store.refuse_scan(id, reason, clock::now()).await.map_err(unavailable)
+                store.refuse_scan(id, why, clock::now()).await.map_err(unavailable)
             }
             Ok(_) | Err(_) => Ok(()),
         }

@@ -3,6 +3,8 @@
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp as Instant, ToSpan as _};
+use model::because;
+use model::because::Because;
 use model::finding::{FindingKind, Severity};
 use model::id::{ChannelId, GroupId};
 use model::time::Timestamp;
@@ -90,24 +92,30 @@ pub struct CategoryName(pub String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleError {
     pub field: &'static str,
-    pub detail: String,
+    pub why: Because,
 }
 
 impl RouteRule {
     /// What a schema cannot say.
     pub fn check(&self) -> Result<(), RuleError> {
-        let wrong = |field, detail: &str| Err(RuleError { field, detail: detail.to_owned() });
+        let wrong = |field, why| Err(RuleError { field, why });
         if TimeZone::get(&self.zone).is_err() {
-            return wrong("rule.zone", "is no time zone known here");
+            return wrong("rule.zone", because!("input.zone", "is no time zone known here"));
         }
         let mut channels = self.channels.clone();
         channels.sort_unstable();
         channels.dedup();
         if channels.len() != self.channels.len() {
-            return wrong("rule.channels", "names a channel twice");
+            return wrong(
+                "rule.channels",
+                because!("input.channel_twice", "names a channel twice"),
+            );
         }
         if self.quiet.as_ref().is_some_and(|it| it.from == it.until) {
-            return wrong("rule.quiet", "begins and ends at the same time");
+            return wrong(
+                "rule.quiet",
+                because!("input.no_span", "begins and ends at the same time"),
+            );
         }
         Ok(())
     }

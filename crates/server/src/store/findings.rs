@@ -1,6 +1,8 @@
 //! Findings: lists, detail, and the one place that decides what becomes of them.
 
 use async_trait::async_trait;
+use model::because;
+use model::because::{Because, Reason};
 use model::finding::{Evidence, FindingKind, HandleAction, Severity, Status, Text};
 use model::id::{DecisionId, FindingId, GroupId, HostId};
 use model::policy::Policy;
@@ -71,6 +73,8 @@ pub struct HistoryEntry {
     pub by: String,
     pub change: StatusChange,
     pub remark: String,
+    /// The remark for readers of other languages, where an agent gave it.
+    pub why: Option<Reason>,
 }
 
 model::words! {
@@ -157,6 +161,19 @@ pub enum LifeError {
     NotHandled,
     #[error("a newer finding of the same subject is open")]
     Superseded,
+}
+
+impl LifeError {
+    pub fn because(self) -> Because {
+        match self {
+            Self::HandledAlready => because!("finding.handled", "it is handled already"),
+            Self::Resolved => because!("finding.resolved", "the condition went away by itself"),
+            Self::NotHandled => because!("finding.open", "there is no decision to take back"),
+            Self::Superseded => {
+                because!("finding.superseded", "a newer finding of the same subject is open")
+            }
+        }
+    }
 }
 
 impl Life {

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use model::asset::{Row, SetDigest};
+use model::because::Reason;
 use model::finding::Finding;
 use model::id::{HostId, ScanId};
 use model::time::Timestamp;
@@ -80,6 +81,7 @@ pub struct ScanItemProgress {
     pub rows: u64,
     pub findings: u64,
     pub reason: String,
+    pub why: Option<Reason>,
 }
 
 /// Records of one lane of one host. Numbers ascend; a number may be missing when its record

@@ -7,6 +7,8 @@
 //!   the rows; no read counts, skips or sorts a growing table.
 //! - A change made by a person takes an [`AuditEntry`], written in the same transaction.
 
+use model::because::Because;
+
 mod admin;
 mod assets;
 mod audit;
@@ -71,10 +73,10 @@ pub enum StoreError {
     NotFound { what: &'static str },
     /// The request is well formed, but what is stored stands against it.
     #[error("{what}: {detail}")]
-    Conflict { what: &'static str, detail: String },
+    Conflict { what: &'static str, detail: Because },
     /// The caller's value cannot be used.
     #[error("`{field}`: {detail}")]
-    Invalid { field: &'static str, detail: String },
+    Invalid { field: &'static str, detail: Because },
     #[error(
         "the store was written by a newer version (schema {found}, this one knows up to {known})"
     )]

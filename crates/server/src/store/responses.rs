@@ -2,7 +2,7 @@
 //! away and the addresses they refuse.
 
 use async_trait::async_trait;
-use model::because::Reason;
+use model::because::{Because, Reason};
 use model::finding::Text;
 use model::id::{BlockedId, FindingId, GroupId, HostId, IsolatedId, ResponseId};
 use model::time::Timestamp;
@@ -182,6 +182,8 @@ pub struct Response {
     pub finished_at: Option<Timestamp>,
     /// Why it was refused or failed.
     pub reason: String,
+    /// The same for readers of other languages.
+    pub why: Option<Reason>,
     pub steps: Vec<ResponseStep>,
 }
 
@@ -408,7 +410,7 @@ pub trait ResponseStore {
         &self,
         host: HostId,
         id: ResponseId,
-        reason: String,
+        why: Because,
         at: Timestamp,
     ) -> Result<Option<FindingItem>>;
     /// Takes back what nobody has answered yet; the finding waits for a decision again.

@@ -1,6 +1,7 @@
 //! Runs over a host and how far they are.
 
 use async_trait::async_trait;
+use model::because::{Because, Reason};
 use model::id::{HostId, ScanId};
 use model::time::Timestamp;
 
@@ -31,6 +32,8 @@ pub struct Scan {
     pub finished_at: Option<Timestamp>,
     /// Why the agent refused it.
     pub refused: Option<String>,
+    /// The same for readers of other languages.
+    pub why: Option<Reason>,
     pub items: Vec<ScanItemProgress>,
 }
 
@@ -51,5 +54,5 @@ pub trait ScanStore {
     /// connects. Oldest first, at most 100.
     async fn pending_scans(&self, host: HostId) -> Result<Vec<Scan>>;
     /// The agent will not do it.
-    async fn refuse_scan(&self, id: ScanId, reason: String, at: Timestamp) -> Result<()>;
+    async fn refuse_scan(&self, id: ScanId, why: Because, at: Timestamp) -> Result<()>;
 }

@@ -8,8 +8,8 @@ use std::os::unix::fs::FileExt as _;
 
 use model::time::Timestamp;
 
-use crate::collect::Collected;
 use crate::collect::fields::text;
+use crate::collect::{Collected, unreadable};
 use crate::host_root::HostRoot;
 
 /// Most of the end of wtmp that is read: some 21,000 log-ins.
@@ -59,7 +59,7 @@ impl LastLogins {
         match root.open("/var/lib/lastlog/lastlog2.db") {
             Ok(file) => {
                 if let Err(error) = logins.add_lastlog2(&file) {
-                    out.skipped.push(format!("/var/lib/lastlog/lastlog2.db: {error}"));
+                    out.skipped.push(unreadable(&error).at("/var/lib/lastlog/lastlog2.db"));
                 }
             }
             Err(error) => out.note(&error),
@@ -92,7 +92,7 @@ impl LastLogins {
         let end = size - size % WTMP_RECORD_BYTES as u64;
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
         if let Err(error) = file.read_exact_at(&mut bytes, end - length) {
-            out.skipped.push(format!("/var/log/wtmp: {error}"));
+            out.skipped.push(unreadable(&error).at("/var/log/wtmp"));
             return;
         }
         for (name, login) in parse_wtmp(&bytes) {

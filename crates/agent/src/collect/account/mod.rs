@@ -10,6 +10,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use model::asset::Row;
+use model::because;
+use model::because::Because;
 use model::time::Timestamp;
 
 use super::fields::{Fields, text};
@@ -35,7 +37,7 @@ fn collect(context: &Context) -> Collected {
     let mut out = Collected::default();
     let bytes = match root.read("/etc/passwd", PASSWD_BYTES_MAX) {
         Ok(bytes) => bytes,
-        Err(error) => return Collected::nothing(error.line()),
+        Err(error) => return Collected::nothing(error.because()),
     };
     let accounts = told("/etc/passwd", passwd::passwd(&bytes), &mut out);
     let shadow: HashMap<Vec<u8>, Shadow> =
@@ -63,7 +65,10 @@ fn collect(context: &Context) -> Collected {
     for account in &accounts {
         if !seen.insert((account.name.as_slice(), account.uid)) {
             let name = text(&account.name);
-            out.skipped.push(format!("/etc/passwd: a second line of `{name}`"));
+            out.skipped.push(
+                because!("account.twice", "a second line of `{name}`", name = name)
+                    .at("/etc/passwd"),
+            );
             continue;
         }
         let member_of = memberships.get(account.name.as_slice()).map_or(&[][..], Vec::as_slice);
@@ -79,7 +84,11 @@ fn collect(context: &Context) -> Collected {
     out.rows.extend(hidden.into_iter().filter_map(|(name, it)| shadow_only(name, it)));
     if files.broken_keys > 0 {
         let lines = files.broken_keys;
-        out.skipped.push(format!("{lines} lines of authorized_keys files are no keys"));
+        out.skipped.push(because!(
+            "account.no_keys",
+            "lines of authorized_keys files that are no keys: {count}",
+            count = lines
+        ));
     }
     out
 }
@@ -94,7 +103,7 @@ struct Files<'a> {
     /// Accounts may share a home folder.
     keys: HashMap<PathBuf, Vec<Key>>,
     broken_keys: usize,
-    skipped: Vec<String>,
+    skipped: Vec<Because>,
     group_names: HashMap<u32, Vec<u8>>,
 }
 
@@ -200,7 +209,7 @@ fn keys_in(files: &mut Files, place: &str) -> Vec<String> {
         // Most accounts have none: not worth remembering.
         Err(error) if error.is_absent() => return Vec::new(),
         Err(error) => {
-            files.skipped.push(error.line());
+            files.skipped.push(error.because());
             Vec::new()
         }
     };
@@ -240,7 +249,11 @@ fn read<T>(
 }
 
 fn told<T>(path: &str, parsed: Parsed<T>, out: &mut Collected) -> Vec<T> {
-    out.skipped.extend(parsed.skipped.into_iter().map(|it| format!("{path}: {it}")));
+    let placed = |(line, why): (Option<usize>, Because)| match line {
+        Some(line) => why.at(&format!("{path}:{line}")),
+        None => why.at(path),
+    };
+    out.skipped.extend(parsed.skipped.into_iter().map(placed));
     parsed.rows
 }
 
@@ -262,7 +275,7 @@ struct SudoersReader<'a> {
 impl SudoersReader<'_> {
     fn add(&mut self, path: &Path) {
         if self.seen.len() >= INCLUDES_MAX {
-            self.out.skipped.push(format!("{}: too many included files", path.display()));
+            self.out.skipped.push(too_many_files(path));
             return;
         }
         if !self.seen.insert(path.to_owned()) {
@@ -273,8 +286,11 @@ impl SudoersReader<'_> {
             Err(error) => return self.out.note(&error),
         };
         let (statements, skipped) = sudoers::parse(&bytes);
-        let named = skipped.into_iter().map(|it| format!("{}: {it}", path.display()));
-        self.out.skipped.extend(named);
+        let placed = |line: usize| {
+            let why = because!("skip.line", "it is not understood");
+            why.at(&format!("{}:{line}", path.display()))
+        };
+        self.out.skipped.extend(skipped.into_iter().map(placed));
         let beside = path.parent().unwrap_or(Path::new("/"));
         for statement in statements {
             match statement {
@@ -300,6 +316,10 @@ impl SudoersReader<'_> {
     }
 }
 
+fn too_many_files(path: &Path) -> Because {
+    because!("skip.many_files", "too many included files").at(&path.display().to_string())
+}
+
 /// Every `AuthorizedKeysFile` of sshd's configuration.
 fn key_files(root: &HostRoot, out: &mut Collected) -> KeyFiles {
     let mut files = KeyFiles::default();
@@ -318,7 +338,7 @@ fn add_sshd(
     out: &mut Collected,
 ) {
     if around.len() > INCLUDE_DEPTH_MAX || *left == 0 {
-        out.skipped.push(format!("{}: too many included files", path.display()));
+        out.skipped.push(too_many_files(path));
         return;
     }
     *left -= 1;
@@ -344,8 +364,8 @@ fn add_sshd(
             }
             "authorizedkeysfile" => files.settings.push((conditions.clone(), arguments)),
             "authorizedkeyscommand" if arguments.first().is_some_and(|it| it != "none") => {
-                let path = path.display();
-                out.skipped.push(format!("{path}: keys that AuthorizedKeysCommand gives"));
+                let why = because!("account.keys_command", "keys that AuthorizedKeysCommand gives");
+                out.skipped.push(why.at(&path.display().to_string()));
             }
             _ => {}
         }

@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+use model::because;
+use model::because::Because;
+
 use crate::collect::process::parse::number;
 
 /// Most lines named that could not be understood; the rest is counted.
@@ -64,11 +67,12 @@ pub struct Group {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parsed<T> {
     pub rows: Vec<T>,
-    pub skipped: Vec<String>,
+    /// The line, where it is one, and what is wrong with it.
+    pub skipped: Vec<(Option<usize>, Because)>,
 }
 
 /// Applies `parse` to each line that is not blank or a comment.
-fn lines<T>(bytes: &[u8], parse: impl Fn(&[&[u8]]) -> Result<T, &'static str>) -> Parsed<T> {
+fn lines<T>(bytes: &[u8], parse: impl Fn(&[&[u8]]) -> Result<T, Because>) -> Parsed<T> {
     let mut out = Parsed { rows: Vec::new(), skipped: Vec::new() };
     let mut bad = 0;
     for (index, line) in bytes.split(|it| *it == b'\n').enumerate() {
@@ -82,13 +86,15 @@ fn lines<T>(bytes: &[u8], parse: impl Fn(&[&[u8]]) -> Result<T, &'static str>) -
             Err(why) => {
                 bad += 1;
                 if bad <= BAD_LINES_MAX {
-                    out.skipped.push(format!("line {}: {why}", index + 1));
+                    out.skipped.push((Some(index + 1), why));
                 }
             }
         }
     }
     if bad > BAD_LINES_MAX {
-        out.skipped.push(format!("{} more lines like these", bad - BAD_LINES_MAX));
+        let more = bad - BAD_LINES_MAX;
+        let why = because!("skip.more_lines", "more lines like these: {more}", more = more);
+        out.skipped.push((None, why));
     }
     out
 }
@@ -97,15 +103,19 @@ pub fn passwd(bytes: &[u8]) -> Parsed<Passwd> {
     lines(bytes, |fields| {
         let [name, password, uid, gid, comment, home, shell] = fields else {
             let nis = fields.first().is_some_and(|it| it.starts_with(b"+") || it.starts_with(b"-"));
-            return Err(if nis { "accounts of NIS are not followed" } else { "not seven fields" });
+            return Err(if nis {
+                because!("account.nis", "accounts of NIS are not followed")
+            } else {
+                because!("account.seven", "not seven fields")
+            });
         };
         let id = |digits: &[u8]| number(digits).and_then(|it| u32::try_from(it).ok());
         Ok(Passwd {
             name: name.to_vec(),
             password: password_field(password),
             in_shadow: *password == b"x",
-            uid: id(uid).ok_or("the uid is no number")?,
-            gid: id(gid).ok_or("the gid is no number")?,
+            uid: id(uid).ok_or_else(|| because!("account.uid", "the uid is no number"))?,
+            gid: id(gid).ok_or_else(no_gid)?,
             comment: comment.to_vec(),
             home: home.to_vec(),
             shell: shell.to_vec(),
@@ -116,7 +126,7 @@ pub fn passwd(bytes: &[u8]) -> Parsed<Passwd> {
 pub fn shadow(bytes: &[u8]) -> Parsed<(Vec<u8>, Shadow)> {
     lines(bytes, |fields| {
         let (Some(name), Some(password)) = (fields.first(), fields.get(1)) else {
-            return Err("not two fields");
+            return Err(because!("account.two", "not two fields"));
         };
         let days = |at: usize| fields.get(at).and_then(|it| number(it));
         let shadow = Shadow {
@@ -133,18 +143,26 @@ pub fn shadow(bytes: &[u8]) -> Parsed<(Vec<u8>, Shadow)> {
 
 pub fn group(bytes: &[u8]) -> Parsed<Group> {
     lines(bytes, |fields| {
-        let [name, _, gid, members] = fields else { return Err("not four fields") };
+        let [name, _, gid, members] = fields else { return Err(not_four()) };
         let gid = number(gid).and_then(|it| u32::try_from(it).ok());
-        let gid = Some(gid.ok_or("the gid is no number")?);
+        let gid = Some(gid.ok_or_else(no_gid)?);
         Ok(Group { name: name.to_vec(), gid, members: list(members) })
     })
 }
 
 pub fn gshadow(bytes: &[u8]) -> Parsed<Group> {
     lines(bytes, |fields| {
-        let [name, _, _, members] = fields else { return Err("not four fields") };
+        let [name, _, _, members] = fields else { return Err(not_four()) };
         Ok(Group { name: name.to_vec(), gid: None, members: list(members) })
     })
+}
+
+fn no_gid() -> Because {
+    because!("account.gid", "the gid is no number")
+}
+
+fn not_four() -> Because {
+    because!("account.four", "not four fields")
 }
 
 fn list(members: &[u8]) -> Vec<Vec<u8>> {

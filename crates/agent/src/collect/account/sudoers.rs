@@ -58,14 +58,14 @@ pub struct Command {
     pub command: Member,
 }
 
-/// The statements of one file, and the lines left out.
-pub fn parse(bytes: &[u8]) -> (Vec<Statement>, Vec<String>) {
+/// The statements of one file, and the lines that make no sense.
+pub fn parse(bytes: &[u8]) -> (Vec<Statement>, Vec<usize>) {
     let text = String::from_utf8_lossy(bytes);
     let (mut statements, mut skipped) = (Vec::new(), Vec::new());
     for (number, line) in logical_lines(&text) {
         match statement(&line, &mut statements) {
             Some(()) => {}
-            None => skipped.push(format!("line {number}: not understood")),
+            None => skipped.push(number),
         }
     }
     (statements, skipped)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use model::asset::Row;
+use model::because::Because;
 
 use super::fields::Fields;
 use super::{Cadence, Collected, Collector, Context};
@@ -51,7 +52,7 @@ struct Item {
 #[derive(Debug, Default)]
 struct Found {
     items: Vec<Item>,
-    skipped: Vec<String>,
+    skipped: Vec<Because>,
 }
 
 /// A host being read: the paths that are watched and what was found so far.
@@ -109,13 +110,13 @@ fn add_schedule(row: &mut Row, schedule: Option<&str>) {
     row.insert("schedule".to_owned(), both.into());
 }
 
-fn row(context: &Context, item: &Item, skipped: &mut Vec<String>) -> Row {
+fn row(context: &Context, item: &Item, skipped: &mut Vec<Because>) -> Row {
     use std::os::unix::ffi::OsStrExt as _;
     let sha256 = match context.sha256(&item.path) {
         Ok(it) => Some(it),
         Err(error) => {
             if !error.is_absent() {
-                skipped.push(error.line());
+                skipped.push(error.because());
             }
             None
         }

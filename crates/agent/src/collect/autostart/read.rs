@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use model::because;
+use model::because::Because;
 use model::time::Timestamp;
 
 use super::tables::{self, Job, TABLE_BYTES_MAX};
@@ -39,7 +41,7 @@ impl Reading<'_> {
             Ok(entries) => entries,
             Err(error) => {
                 if !error.is_absent() {
-                    self.found.skipped.push(error.line());
+                    self.found.skipped.push(error.because());
                 }
                 return Vec::new();
             }
@@ -51,7 +53,8 @@ impl Reading<'_> {
         entries.sort();
         if entries.len() > FILES_MAX {
             let folder = text(folder.as_os_str().as_encoded_bytes());
-            self.found.skipped.push(format!("{folder}: more than {FILES_MAX} files"));
+            let why = because!("skip.files", "more than {max} files", max = FILES_MAX);
+            self.found.skipped.push(why.at(&folder));
             entries.truncate(FILES_MAX);
         }
         entries.into_iter().map(|it| folder.join(it.name)).collect()
@@ -64,7 +67,7 @@ impl Reading<'_> {
             Ok(bytes) => Some(bytes),
             Err(error) => {
                 if !error.is_absent() {
-                    self.found.skipped.push(error.line());
+                    self.found.skipped.push(error.because());
                 }
                 None
             }
@@ -105,7 +108,7 @@ impl Reading<'_> {
         path: &Path,
         kind: &'static str,
         user: Option<&str>,
-        parse: impl Fn(&str, &[u8]) -> (Vec<Job>, Vec<String>),
+        parse: impl Fn(&str, &[u8]) -> (Vec<Job>, Vec<Because>),
     ) {
         let Some(bytes) = self.content(path) else { return };
         let (jobs, skipped) = parse(&text(path.as_os_str().as_encoded_bytes()), &bytes);

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use model::because;
+use model::because::Because;
+
 /// Longest unit file or drop-in.
 pub(super) const UNIT_BYTES_MAX: usize = 1 << 20;
 
@@ -9,7 +12,7 @@ pub(super) const UNIT_BYTES_MAX: usize = 1 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Unit {
     settings: BTreeMap<(String, String), Vec<String>>,
-    pub(super) skipped: Vec<String>,
+    pub(super) skipped: Vec<Because>,
 }
 
 impl Unit {
@@ -42,8 +45,8 @@ impl Unit {
                     value => values.push(value.to_owned()),
                 }
             } else {
-                self.skipped
-                    .push(format!("{place}:{}: neither a section nor a setting", index + 1));
+                let why = because!("config.no_setting", "neither a section nor a setting");
+                self.skipped.push(why.at(&format!("{place}:{}", index + 1)));
             }
         }
     }

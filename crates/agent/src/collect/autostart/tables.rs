@@ -1,5 +1,8 @@
 //! The small files that say what runs when: crontabs, anacron, at, udev rules, desktop entries.
 
+use model::because;
+use model::because::Because;
+
 /// Longest file of this kind.
 pub(super) const TABLE_BYTES_MAX: usize = 4 << 20;
 /// Most lines taken from one file.
@@ -16,7 +19,7 @@ pub(super) struct Job {
 
 /// A crontab (crontab(5)); `system`: the field after the schedule is a user. `place` is used in
 /// messages.
-pub(super) fn crontab(place: &str, bytes: &[u8], system: bool) -> (Vec<Job>, Vec<String>) {
+pub(super) fn crontab(place: &str, bytes: &[u8], system: bool) -> (Vec<Job>, Vec<Because>) {
     table(place, bytes, |line| {
         let (schedule, rest) = if line.starts_with('@') { cut(line, 1)? } else { cut(line, 5)? };
         let (user, command) = if system {
@@ -33,7 +36,7 @@ pub(super) fn crontab(place: &str, bytes: &[u8], system: bool) -> (Vec<Job>, Vec
 }
 
 /// `/etc/anacrontab`: days, delay in minutes, name, command.
-pub(super) fn anacrontab(place: &str, bytes: &[u8]) -> (Vec<Job>, Vec<String>) {
+pub(super) fn anacrontab(place: &str, bytes: &[u8]) -> (Vec<Job>, Vec<Because>) {
     table(place, bytes, |line| {
         let (schedule, rest) = cut(line, 2)?;
         let (_, command) = cut(rest, 1)?;
@@ -41,22 +44,29 @@ pub(super) fn anacrontab(place: &str, bytes: &[u8]) -> (Vec<Job>, Vec<String>) {
     })
 }
 
-fn table(place: &str, bytes: &[u8], read: impl Fn(&str) -> Option<Job>) -> (Vec<Job>, Vec<String>) {
+fn table(
+    place: &str,
+    bytes: &[u8],
+    read: impl Fn(&str) -> Option<Job>,
+) -> (Vec<Job>, Vec<Because>) {
     let (mut jobs, mut skipped) = (Vec::new(), Vec::new());
     let text = String::from_utf8_lossy(bytes);
     for (index, line) in text.lines().enumerate() {
         if index >= LINES_MAX {
-            skipped.push(format!("{place}: more than {LINES_MAX} lines"));
+            let why = because!("skip.many_lines", "more than {max} lines", max = LINES_MAX);
+            skipped.push(why.at(place));
             break;
         }
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') || is_variable(line) {
             continue;
         }
-        match read(line) {
-            Some(job) => jobs.push(job),
-            None => skipped.push(format!("{place}:{}: no job and no variable", index + 1)),
-        }
+        let Some(job) = read(line) else {
+            let why = because!("config.no_job", "no job and no variable");
+            skipped.push(why.at(&format!("{place}:{}", index + 1)));
+            continue;
+        };
+        jobs.push(job);
     }
     (jobs, skipped)
 }

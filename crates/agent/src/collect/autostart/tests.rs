@@ -173,7 +173,7 @@ fn odd_tables_are_survived() {
     let collected = collect_root(root.path());
     assert!(collected.rows.is_empty());
     assert!(
-        collected.skipped.iter().any(|it| it.contains("/etc/crontab is a FIFO")),
+        collected.skipped.iter().any(|it| it.text.contains("/etc/crontab is a FIFO")),
         "{:?}",
         collected.skipped
     );

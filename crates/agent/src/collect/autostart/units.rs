@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use model::because;
+
 use super::systemd::{UNIT_BYTES_MAX, Unit, template_of};
 use super::{Found, Item, Judged, Reading, command};
 use crate::collect::fields::text;
@@ -74,7 +76,12 @@ fn manager(reading: &mut Reading<'_>, paths: &[PathBuf], user: Option<&str>) {
         reading.found.items.extend(item);
     }
     if let Some(more) = folders.units.len().checked_sub(UNITS_MAX).filter(|it| *it > 0) {
-        reading.found.skipped.push(format!("{more} units over the limit of {UNITS_MAX}"));
+        reading.found.skipped.push(because!(
+            "skip.units",
+            "units over the limit of {max}: {more}",
+            more = more,
+            max = UNITS_MAX
+        ));
     }
 }
 
@@ -93,7 +100,7 @@ impl Folders {
         let mut entries = match root.read_dir(folder) {
             Ok(entries) => entries,
             Err(error) if error.is_absent() => return,
-            Err(error) => return reading.found.skipped.push(error.line()),
+            Err(error) => return reading.found.skipped.push(error.because()),
         };
         entries.sort();
         for entry in entries {
@@ -179,7 +186,7 @@ impl Folders {
             reading.used.push(file.to_owned());
             match reading.root.read(file, UNIT_BYTES_MAX) {
                 Ok(bytes) => unit.add(&text(file.as_os_str().as_encoded_bytes()), &bytes),
-                Err(error) => reading.found.skipped.push(error.line()),
+                Err(error) => reading.found.skipped.push(error.because()),
             }
         }
         reading.found.skipped.append(&mut unit.skipped);

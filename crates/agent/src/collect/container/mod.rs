@@ -43,7 +43,7 @@ impl ContainerRef {
 fn collect(context: &Context) -> Collected {
     let table = context.processes();
     if !table.available {
-        return Collected::nothing(super::process::NEEDS_LIVE);
+        return Collected::nothing(super::process::needs_live());
     }
     let mut found: BTreeMap<&ContainerRef, Vec<&Process>> = BTreeMap::new();
     for process in &table.processes {

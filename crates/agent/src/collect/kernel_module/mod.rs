@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::fields::{Fields, text};
-use super::{Cadence, Collected, Collector, Context};
+use super::{Cadence, Collected, Collector, Context, not_understood};
 use crate::host_root::{HostRoot, ReadError};
+use model::because;
 use parse::Module;
 
 pub static COLLECTOR: Collector = Collector { spec: &spec::SPEC, cadence: Cadence::Slow, collect };
@@ -18,7 +19,7 @@ const FILE_BYTES_MAX: usize = 8 << 20;
 fn collect(context: &Context) -> Collected {
     let root = context.root;
     if !root.is_live() {
-        return Collected::nothing(super::process::NEEDS_LIVE);
+        return Collected::nothing(super::process::needs_live());
     }
     let mut out = Collected::default();
     let mut modules: BTreeMap<String, Module> = BTreeMap::new();
@@ -26,12 +27,15 @@ fn collect(context: &Context) -> Collected {
         Ok(bytes) => {
             let (found, broken) = parse::modules(&bytes);
             if broken > 0 {
-                out.skipped.push(format!("/proc/modules: {broken} lines are not understood"));
+                out.skipped.push(not_understood(broken).at("/proc/modules"));
             }
             modules.extend(found.into_iter().map(|it| (it.name.clone(), it)));
         }
         Err(ReadError::Absent { .. }) => {
-            out.skipped.push("this kernel has no /proc/modules: it loads no modules".to_owned());
+            out.skipped.push(because!(
+                "skip.no_modules",
+                "this kernel has no /proc/modules: it loads no modules"
+            ));
         }
         Err(error) => out.note(&error),
     }

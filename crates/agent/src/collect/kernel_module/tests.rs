@@ -31,7 +31,7 @@ fn a_kernel_without_modules_says_so() {
     let (packages, hashes) = (PackageIndex::default(), Mutex::default());
     let context = Context::new(&root, &packages, &hashes, model::time::Timestamp(0));
     let collected = super::super::run(&COLLECTOR, &context);
-    let told = collected.skipped.iter().any(|it| it.contains("no /proc/modules"));
+    let told = collected.skipped.iter().any(|it| it.text.contains("no /proc/modules"));
     assert_eq!(told, root.metadata("/proc/modules").is_err());
     assert!(collected.complete);
 }

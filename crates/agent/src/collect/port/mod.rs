@@ -13,11 +13,12 @@ use std::sync::LazyLock;
 
 use engine::ports::{PortFacts, PortRules, PortRulesError, Protocol, Scope};
 use model::asset::Row;
+use model::because;
 
 use super::container::ContainerRef;
 use super::fields::{Fields, text};
 use super::process::table::{ExecutableState, Process};
-use super::{Cadence, Collected, Collector, Context};
+use super::{Cadence, Collected, Collector, Context, not_understood};
 use diag::SockDiag;
 use owners::Owners;
 use socket::{DUMPS, Listener};
@@ -36,7 +37,7 @@ type Namespace = Option<u64>;
 
 fn collect(context: &Context) -> Collected {
     if !context.root.is_live() {
-        return Collected::nothing(super::process::NEEDS_LIVE);
+        return Collected::nothing(super::process::needs_live());
     }
     let mut out = Collected::default();
     let mut found: Vec<(Namespace, Listener)> = Vec::new();
@@ -62,12 +63,19 @@ fn collect(context: &Context) -> Collected {
     }
     if unknown > 0 {
         let unreadable = owners.unreadable;
-        out.skipped.push(format!(
-            "no process is known for {unknown} ports; the open files of {unreadable} processes could not be read"
+        out.skipped.push(because!(
+            "skip.no_holder",
+            "ports of which no process is known: {ports}; processes whose open files could not be read: {processes}",
+            ports = unknown,
+            processes = unreadable
         ));
     }
     if let Err(error) = &*RULES {
-        out.skipped.push(format!("the danger of ports is not judged: {error}"));
+        out.skipped.push(because!(
+            "skip.unjudged",
+            "the danger of ports is not judged: {cause}",
+            cause = error
+        ));
     }
     out
 }
@@ -102,7 +110,11 @@ fn host_listeners(context: &Context, out: &mut Collected) -> Option<Vec<Listener
     match SockDiag::open().and_then(|mut it| it.listeners()) {
         Ok(listeners) => Some(listeners),
         Err(error) => {
-            out.skipped.push(format!("{error}; ports were read from /proc/net"));
+            out.skipped.push(because!(
+                "skip.no_netlink",
+                "{cause}; ports were read from /proc/net",
+                cause = error
+            ));
             from_tables(context, "/proc/net", out)
         }
     }
@@ -118,7 +130,7 @@ fn from_tables(context: &Context, folder: &str, out: &mut Collected) -> Option<V
                 any = true;
                 let broken = socket::parse_table(protocol, &table.bytes, &mut found);
                 if broken > 0 || table.truncated {
-                    out.skipped.push(format!("{path}: {broken} lines could not be understood"));
+                    out.skipped.push(not_understood(broken).at(&path));
                 }
             }
             Err(error) => out.note(&error),
@@ -136,7 +148,10 @@ fn other_namespaces(context: &Context, out: &mut Collected) -> Vec<(Namespace, L
         super::process::parse::number(text.strip_prefix(b"net:[")?.strip_suffix(b"]")?)
     };
     let Some(own) = namespace("self") else {
-        out.skipped.push("network namespaces of containers are not known here".to_owned());
+        out.skipped.push(because!(
+            "skip.no_namespaces",
+            "network namespaces of containers are not known here"
+        ));
         return Vec::new();
     };
     let mut members: BTreeMap<u64, u32> = BTreeMap::new();
@@ -146,7 +161,11 @@ fn other_namespaces(context: &Context, out: &mut Collected) -> Vec<(Namespace, L
         }
     }
     if let Some(more) = members.len().checked_sub(NAMESPACES_MAX).filter(|it| *it > 0) {
-        out.skipped.push(format!("the ports of {more} more network namespaces"));
+        out.skipped.push(because!(
+            "skip.namespaces",
+            "more network namespaces, whose ports are not read: {more}",
+            more = more
+        ));
     }
     let mut found = Vec::new();
     for (number, pid) in members.into_iter().take(NAMESPACES_MAX) {

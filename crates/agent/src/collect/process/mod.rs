@@ -8,11 +8,16 @@ use super::container::ContainerRef;
 use super::fields::Fields;
 use super::{Cadence, Collected, Collector, Context};
 use crate::host_root::ReadError;
+use model::because;
+use model::because::Because;
 use std::os::unix::ffi::OsStrExt as _;
 use table::Process;
 
 /// Why an offline root has none of the running things.
-pub(super) const NEEDS_LIVE: &str = "this needs the running host, not just its files";
+/// Why files alone tell nothing here.
+pub(super) fn needs_live() -> Because {
+    because!("skip.not_live", "this needs the running host, not just its files")
+}
 
 pub static COLLECTOR: Collector = Collector { spec: &spec::SPEC, cadence: Cadence::Fast, collect };
 
@@ -29,7 +34,11 @@ fn collect(context: &Context) -> Collected {
     let rows = table.processes.iter().map(|it| row(context, it, &mut unhashed)).collect();
     let mut skipped = table.skipped.clone();
     if unhashed > 0 {
-        skipped.push(format!("the executables of {unhashed} processes could not be hashed"));
+        skipped.push(because!(
+            "skip.unhashed",
+            "processes whose executable could not be hashed: {count}",
+            count = unhashed
+        ));
     }
     Collected { rows, skipped, complete: true }
 }

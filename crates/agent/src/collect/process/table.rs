@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use model::because;
+use model::because::Because;
 use model::time::Timestamp;
 
 use super::parse::{self, Stat};
@@ -88,7 +90,7 @@ impl Process {
 pub struct ProcessTable {
     pub processes: Vec<Process>,
     /// One sentence each: what could not be read.
-    pub skipped: Vec<String>,
+    pub skipped: Vec<Because>,
     /// False: this is no running host, or its `/proc` cannot be listed.
     pub available: bool,
     by_pid: HashMap<u32, usize>,
@@ -106,11 +108,11 @@ impl ProcessTable {
     /// Reads `/proc` of a running host. Another root has no processes.
     pub fn read(root: &HostRoot) -> Self {
         if !root.is_live() {
-            return Self { skipped: vec![super::NEEDS_LIVE.to_owned()], ..Self::default() };
+            return Self { skipped: vec![super::needs_live()], ..Self::default() };
         }
         let entries = match root.read_dir("/proc") {
             Ok(entries) => entries,
-            Err(error) => return Self { skipped: vec![error.line()], ..Self::default() },
+            Err(error) => return Self { skipped: vec![error.because()], ..Self::default() },
         };
         let mut table = Self { available: true, ..Self::default() };
         let boot = boot_time(root, &mut table.skipped);
@@ -124,7 +126,12 @@ impl ProcessTable {
         pids.sort_unstable();
         if pids.len() > PROCESSES_MAX {
             let more = pids.len() - PROCESSES_MAX;
-            table.skipped.push(format!("{more} processes over the limit of {PROCESSES_MAX}"));
+            table.skipped.push(because!(
+                "skip.processes",
+                "processes over the limit of {max}: {more}",
+                more = more,
+                max = PROCESSES_MAX
+            ));
             pids.truncate(PROCESSES_MAX);
         }
         for pid in pids {
@@ -251,31 +258,52 @@ fn read_one(
 }
 
 /// Seconds since 1970 at which the host started.
-fn boot_time(root: &HostRoot, skipped: &mut Vec<String>) -> Option<i64> {
+fn boot_time(root: &HostRoot, skipped: &mut Vec<Because>) -> Option<i64> {
     let seconds = match root.read_prefix("/proc/stat", KERNEL_STAT_BYTES_MAX) {
         Ok(it) => parse::boot_time(&it.bytes),
         Err(error) => {
-            skipped.push(error.line());
+            skipped.push(error.because());
             return None;
         }
     };
     if seconds.is_none() {
-        skipped.push("/proc/stat has no btime: start times are not known".to_owned());
+        skipped.push(because!(
+            "skip.no_boot_time",
+            "/proc/stat has no btime: start times are not known"
+        ));
     }
     seconds
 }
 
 impl Unread {
-    fn lines(&self) -> Vec<String> {
+    fn lines(&self) -> Vec<Because> {
+        let Self { executables, users, commands, broken } = *self;
         [
-            (self.executables, "executable"),
-            (self.users, "user"),
-            (self.commands, "command line"),
-            (self.broken, "state"),
+            because!(
+                "skip.executables",
+                "processes whose executable could not be read: {count}",
+                count = executables
+            ),
+            because!(
+                "skip.users",
+                "processes whose user could not be read: {count}",
+                count = users
+            ),
+            because!(
+                "skip.commands",
+                "processes whose command line could not be read: {count}",
+                count = commands
+            ),
+            because!(
+                "skip.states",
+                "processes whose state could not be read: {count}",
+                count = broken
+            ),
         ]
         .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("the {what} of {count} processes could not be read"))
+        .zip([executables, users, commands, broken])
+        .filter(|(_, count)| *count > 0)
+        .map(|(why, _)| why)
         .collect()
     }
 }

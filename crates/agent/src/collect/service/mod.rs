@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use engine::ports::Authentication;
 use model::asset::Row;
+use model::because::Because;
 
 use super::fields::{Fields, text as shown};
 use super::glob::expand;
@@ -51,7 +52,7 @@ struct Settings {
 struct Files {
     settings: Vec<text::Setting>,
     access: String,
-    skipped: Vec<String>,
+    skipped: Vec<Because>,
 }
 
 /// One server: configured, running, or both.
@@ -115,7 +116,7 @@ fn read(root: &HostRoot, product: &Product, config: &Path, used: &mut Vec<PathBu
     for path in all.into_iter().take(FILES_MAX) {
         match root.read(&path, FILE_BYTES_MAX) {
             Ok(bytes) => files.settings.extend((product.parse)(&bytes)),
-            Err(error) => files.skipped.push(error.line()),
+            Err(error) => files.skipped.push(error.because()),
         }
         used.push(path);
     }
@@ -124,7 +125,7 @@ fn read(root: &HostRoot, product: &Product, config: &Path, used: &mut Vec<PathBu
         match root.read(&access, FILE_BYTES_MAX) {
             Ok(bytes) => files.access = String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.is_absent() => {}
-            Err(error) => files.skipped.push(error.line()),
+            Err(error) => files.skipped.push(error.because()),
         }
         used.push(access);
     }

@@ -30,9 +30,9 @@ impl DpkgPackage {
     }
 }
 
-/// The installed packages, and what was skipped. `needs_status`: paragraphs say whether the
+/// The installed packages, and the lines where one begins that has no name or version. `needs_status`: paragraphs say whether the
 /// package is installed, and those that do not are left out.
-pub(super) fn parse(bytes: &[u8], needs_status: bool) -> (Vec<DpkgPackage>, Vec<String>) {
+pub(super) fn parse(bytes: &[u8], needs_status: bool) -> (Vec<DpkgPackage>, Vec<usize>) {
     let (mut packages, mut skipped) = (Vec::new(), Vec::new());
     let mut current = DpkgPackage::default();
     let mut installed = !needs_status;
@@ -43,7 +43,7 @@ pub(super) fn parse(bytes: &[u8], needs_status: bool) -> (Vec<DpkgPackage>, Vec<
             let done = std::mem::take(&mut current);
             if done.name.is_empty() || done.version.is_empty() {
                 if installed && done != DpkgPackage::default() {
-                    skipped.push(format!("line {begun_at}: a package without name or version"));
+                    skipped.push(begun_at);
                 }
             } else if installed {
                 packages.push(done);

@@ -3,7 +3,11 @@
 
 use std::io::{Cursor, Read, Seek};
 
+use model::because;
+use model::because::Because;
 use zip::ZipArchive;
+
+use crate::collect::unreadable;
 
 /// Most entries of one archive whose names are looked at.
 const ENTRIES_MAX: usize = 100_000;
@@ -27,7 +31,7 @@ pub(super) struct Library {
 }
 
 /// The libraries of an archive called `file_name`, and what was skipped.
-pub(super) fn read<R: Read + Seek>(file_name: &str, reader: R) -> (Vec<Library>, Vec<String>) {
+pub(super) fn read<R: Read + Seek>(file_name: &str, reader: R) -> (Vec<Library>, Vec<Because>) {
     let mut reading =
         Reading { libraries: Vec::new(), skipped: Vec::new(), left: UNPACKED_BYTES_MAX };
     reading.archive(file_name, "", reader, true);
@@ -36,23 +40,27 @@ pub(super) fn read<R: Read + Seek>(file_name: &str, reader: R) -> (Vec<Library>,
 
 struct Reading {
     libraries: Vec<Library>,
-    skipped: Vec<String>,
+    skipped: Vec<Because>,
     /// Bytes that may still be unpacked.
     left: u64,
 }
 
 impl Reading {
     fn archive<R: Read + Seek>(&mut self, file_name: &str, inside: &str, reader: R, outer: bool) {
-        let place = if inside.is_empty() { String::new() } else { format!("{inside}: ") };
         let mut archive = match ZipArchive::new(reader) {
             Ok(archive) => archive,
             Err(error) => {
-                self.skipped.push(format!("{place}no readable archive: {error}"));
+                let why =
+                    because!("archive.unreadable", "no readable archive: {cause}", cause = error);
+                self.skip(inside, why);
                 return;
             }
         };
         if archive.len() > ENTRIES_MAX {
-            self.skipped.push(format!("{place}more than {ENTRIES_MAX} entries"));
+            self.skip(
+                inside,
+                because!("skip.entries", "more than {max} entries", max = ENTRIES_MAX),
+            );
             return;
         }
         let (mut poms, mut inner, mut manifest) = (Vec::new(), Vec::new(), None);
@@ -71,20 +79,26 @@ impl Reading {
         inner.sort();
         let before = self.libraries.len();
         for pom in poms {
-            let text = self.unpack(&mut archive, &pom, TEXT_BYTES_MAX, &place);
+            let text = self.unpack(&mut archive, &pom, TEXT_BYTES_MAX, inside);
             let found = text.and_then(|it| pom_library(&it));
             self.libraries.extend(found.map(|it| Library { inside: inside.to_owned(), ..it }));
         }
         if self.libraries.len() == before {
             let text =
-                manifest.and_then(|it| self.unpack(&mut archive, &it, TEXT_BYTES_MAX, &place));
+                manifest.and_then(|it| self.unpack(&mut archive, &it, TEXT_BYTES_MAX, inside));
             let found = text
                 .and_then(|it| manifest_library(&it, file_name))
                 .or_else(|| name_library(file_name));
             self.libraries.extend(found.map(|it| Library { inside: inside.to_owned(), ..it }));
         }
         if let Some(more) = inner.len().checked_sub(INNER_MAX).filter(|it| *it > 0) {
-            self.skipped.push(format!("{more} inner archives above {INNER_MAX}"));
+            let why = because!(
+                "archive.inner",
+                "inner archives over the limit of {max}: {more}",
+                more = more,
+                max = INNER_MAX
+            );
+            self.skip(inside, why);
         }
         for name in inner.into_iter().take(INNER_MAX) {
             if let Some(bytes) = self.unpack(&mut archive, &name, INNER_BYTES_MAX, "") {
@@ -94,12 +108,16 @@ impl Reading {
         }
     }
 
+    fn skip(&mut self, inside: &str, why: Because) {
+        self.skipped.push(if inside.is_empty() { why } else { why.at(inside) });
+    }
+
     fn unpack<R: Read + Seek>(
         &mut self,
         archive: &mut ZipArchive<R>,
         name: &str,
         max: u64,
-        place: &str,
+        inside: &str,
     ) -> Option<Vec<u8>> {
         let max = max.min(self.left);
         let mut bytes = Vec::new();
@@ -110,15 +128,19 @@ impl Reading {
         match outcome {
             Ok(_) if bytes.len() as u64 <= max => Some(bytes),
             Ok(_) => {
-                self.skipped.push(format!("{place}{name}: larger than {max} bytes"));
+                self.skip(inside, too_large(max).at(name));
                 None
             }
             Err(error) => {
-                self.skipped.push(format!("{place}{name}: {error}"));
+                self.skip(inside, unreadable(&error).at(name));
                 None
             }
         }
     }
+}
+
+pub(super) fn too_large(max: u64) -> Because {
+    because!("archive.large", "larger than {max} bytes", max = max)
 }
 
 /// A name that ends as Java archives do.

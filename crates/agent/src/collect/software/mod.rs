@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use model::asset::{Row, row_key};
+use model::because::Because;
 use model::time::Timestamp;
 
 use super::fields::Fields;
@@ -39,14 +40,14 @@ struct Software {
 #[derive(Debug, Default)]
 struct Found {
     software: Vec<Software>,
-    skipped: Vec<String>,
+    skipped: Vec<Because>,
     /// Something that was there last time may be missing here.
     incomplete: bool,
 }
 
 impl Found {
     /// A database that could not be read, or not in full.
-    fn lost(&mut self, why: String) {
+    fn lost(&mut self, why: Because) {
         self.skipped.push(why);
         self.incomplete = true;
     }

@@ -4,11 +4,13 @@ use std::ffi::OsStr;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use model::because;
+use model::because::Because;
 use model::time::Timestamp;
 
 use super::{Found, Software, dpkg, gem, golang, jar, node, places, python, shown};
-use crate::collect::Context;
 use crate::collect::walk::{Limits, Walk};
+use crate::collect::{Context, unreadable};
 use crate::host_root::{Entry, FileKind, HostRoot};
 use crate::packages::{apk, rpm};
 
@@ -49,11 +51,12 @@ fn read_dpkg(root: &HostRoot, used: &mut Vec<PathBuf>) -> Found {
             let (parsed, skipped) = dpkg::parse(&bytes, true);
             packages.extend(parsed);
             for line in skipped {
-                found.lost(format!("{}: {line}", dpkg::STATUS));
+                let why = because!("package.nameless", "a package without name or version");
+                found.lost(why.at(&format!("{}:{line}", dpkg::STATUS)));
             }
         }
         Err(error) if error.is_absent() => {}
-        Err(error) => found.lost(error.line()),
+        Err(error) => found.lost(error.because()),
     }
     used.push(dpkg::STATUS_PARTS.into());
     let parts = root.read_dir(dpkg::STATUS_PARTS).unwrap_or_default();
@@ -64,7 +67,7 @@ fn read_dpkg(root: &HostRoot, used: &mut Vec<PathBuf>) -> Found {
         }
         match root.read(&path, dpkg::STATUS_BYTES_MAX) {
             Ok(bytes) => packages.extend(dpkg::parse(&bytes, false).0),
-            Err(error) => found.lost(error.line()),
+            Err(error) => found.lost(error.because()),
         }
     }
     found.software = packages
@@ -112,7 +115,7 @@ fn read_apk(root: &HostRoot) -> Found {
         Ok(bytes) => bytes,
         Err(error) => {
             if !error.is_absent() {
-                found.lost(error.line());
+                found.lost(error.because());
             }
             return found;
         }
@@ -154,15 +157,14 @@ pub(super) fn python(context: &Context, add: Add<'_>) {
     }
 }
 
-fn read_python(root: &HostRoot, folder: &Path, record: &Path) -> Result<Option<Software>, String> {
+fn read_python(root: &HostRoot, folder: &Path, record: &Path) -> Result<Option<Software>, Because> {
     let mut path = folder.join(record);
     let is_folder = root.metadata(&path).is_ok_and(|it| it.kind == FileKind::Directory);
     if is_folder {
         path.push("PKG-INFO");
     }
-    let prefix = root.read_prefix(&path, python::METADATA_BYTES_MAX).map_err(|it| it.line())?;
-    let (name, version) = python::parse(&prefix.bytes)
-        .ok_or_else(|| format!("{}: no name and version", shown(&path)))?;
+    let prefix = root.read_prefix(&path, python::METADATA_BYTES_MAX).map_err(|it| it.because())?;
+    let (name, version) = python::parse(&prefix.bytes).ok_or_else(|| no_version(&path))?;
     Ok(Some(Software {
         ecosystem: "python",
         name,
@@ -171,6 +173,10 @@ fn read_python(root: &HostRoot, folder: &Path, record: &Path) -> Result<Option<S
         installed_at: modified_at(root, &path),
         ..Software::default()
     }))
+}
+
+fn no_version(path: &Path) -> Because {
+    because!("package.no_version", "no name and version").at(&shown(path))
 }
 
 /// Gem specifications.
@@ -186,9 +192,9 @@ pub(super) fn ruby(context: &Context, add: Add<'_>) {
                 },
                 |root, folder, record| {
                     let path = folder.join(record);
-                    let bytes = root.read(&path, gem::GEMSPEC_BYTES_MAX).map_err(|it| it.line())?;
-                    let (name, version) = gem::parse(&bytes)
-                        .ok_or_else(|| format!("{}: no name and version", shown(&path)))?;
+                    let bytes =
+                        root.read(&path, gem::GEMSPEC_BYTES_MAX).map_err(|it| it.because())?;
+                    let (name, version) = gem::parse(&bytes).ok_or_else(|| no_version(&path))?;
                     Ok(Some(Software {
                         ecosystem: "gem",
                         name,
@@ -208,14 +214,14 @@ fn read_folder(
     root: &HostRoot,
     folder: &Path,
     pick: impl Fn(&OsStr) -> Option<PathBuf>,
-    read: impl Fn(&HostRoot, &Path, &Path) -> Result<Option<Software>, String>,
+    read: impl Fn(&HostRoot, &Path, &Path) -> Result<Option<Software>, Because>,
 ) -> Found {
     let mut found = Found::default();
     let mut entries = match root.read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.is_absent() => return found,
         Err(error) => {
-            found.lost(error.line());
+            found.lost(error.because());
             return found;
         }
     };
@@ -223,7 +229,13 @@ fn read_folder(
     let records: Vec<_> = entries.iter().filter_map(|it| pick(&it.name)).collect();
     if records.len() > RECORDS_MAX {
         let more = records.len() - RECORDS_MAX;
-        found.lost(format!("{}: {more} records over {RECORDS_MAX}", shown(folder)));
+        let why = because!(
+            "skip.records",
+            "records over the limit of {max}: {more}",
+            more = more,
+            max = RECORDS_MAX
+        );
+        found.lost(why.at(&shown(folder)));
     }
     for record in records.iter().take(RECORDS_MAX) {
         match read(root, folder, record) {
@@ -264,8 +276,8 @@ fn read_node(
         }
         if found.software.len() >= RECORDS_MAX || depth >= NODE_DEPTH_MAX {
             found.incomplete = true;
-            let why = "more packages, or deeper ones, than are read";
-            return found.skipped.push(format!("{}: {why}", shown(&path)));
+            let why = because!("skip.packages", "more packages, or deeper ones, than are read");
+            return found.skipped.push(why.at(&shown(&path)));
         }
         if bytes.starts_with(b"@") {
             read_node(root, &path, depth + 1, used, found);
@@ -285,10 +297,10 @@ fn read_node(
                     ..Software::default()
                 }),
                 Ok(None) => {}
-                Err(error) => found.skipped.push(format!("{}: {error}", shown(&record))),
+                Err(error) => found.skipped.push(unreadable(&error).at(&shown(&record))),
             },
             Err(error) if error.is_absent() => {}
-            Err(error) => found.skipped.push(error.line()),
+            Err(error) => found.skipped.push(error.because()),
         }
         let inner = path.join("node_modules");
         if root.metadata(&inner).is_ok_and(|it| it.kind == FileKind::Directory) {
@@ -324,19 +336,19 @@ fn read_jar(root: &HostRoot, path: &Path) -> Found {
         Ok(it) => it,
         Err(error) => {
             if !error.is_absent() {
-                found.skipped.push(error.line());
+                found.skipped.push(error.because());
             }
             return found;
         }
     };
     let place = shown(path);
     if metadata.size > ARCHIVE_BYTES_MAX {
-        found.skipped.push(format!("{place}: larger than {ARCHIVE_BYTES_MAX} bytes"));
+        found.skipped.push(jar::too_large(ARCHIVE_BYTES_MAX).at(&place));
         return found;
     }
     let name = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
     let (libraries, skipped) = jar::read(&name, std::io::BufReader::new(file));
-    found.skipped.extend(skipped.into_iter().map(|it| format!("{place}: {it}")));
+    found.skipped.extend(skipped.into_iter().map(|it| it.at(&place)));
     found.software.extend(libraries.into_iter().map(|it| Software {
         ecosystem: "java",
         name: it.name,
@@ -365,7 +377,12 @@ pub(super) fn golang(context: &Context, add: Add<'_>) {
     }
     let programs = super::unique(programs);
     if let Some(more) = programs.len().checked_sub(PROGRAMS_MAX).filter(|it| *it > 0) {
-        let why = format!("{more} programs over {PROGRAMS_MAX} are not searched for Go modules");
+        let why = because!(
+            "skip.programs",
+            "programs over the limit of {max}, not searched for Go modules: {more}",
+            more = more,
+            max = PROGRAMS_MAX
+        );
         add(&Found { skipped: vec![why], incomplete: true, ..Found::default() });
     }
     for path in programs.into_iter().take(PROGRAMS_MAX) {
@@ -388,7 +405,7 @@ fn read_go(root: &HostRoot, path: &Path) -> Found {
                 ..Software::default()
             }));
         }
-        Err(error) => found.skipped.push(format!("{}: {error}", shown(path))),
+        Err(error) => found.skipped.push(unreadable(&error).at(&shown(path))),
     }
     found
 }

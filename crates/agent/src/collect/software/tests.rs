@@ -41,7 +41,10 @@ fn zip_of(files: &[(&str, &[u8])]) -> Vec<u8> {
 fn jar_lines(name: &str, bytes: &[u8]) -> (Vec<String>, Vec<String>) {
     let (libraries, skipped) = jar::read(name, Cursor::new(bytes));
     let lines = libraries.iter().map(|it| format!("{} {} {}", it.name, it.version, it.inside));
-    (lines.map(|it| it.trim_end().to_owned()).collect(), skipped)
+    (
+        lines.map(|it| it.trim_end().to_owned()).collect(),
+        skipped.into_iter().map(|it| it.text).collect(),
+    )
 }
 
 #[test]
@@ -58,7 +61,7 @@ Version: 3\nStatus: install ok installed\n";
     assert_eq!(packages[0].source.as_deref(), Some("glibc"));
     assert_eq!((packages[1].name.as_str(), packages[1].version.as_str()), ("held", "2:1.0-1"));
     assert_eq!(packages[1].list_path(), "/var/lib/dpkg/info/held.list");
-    assert_eq!(skipped, ["line 19: a package without name or version"]);
+    assert_eq!(skipped, [19]);
     for cut in 0..status.len() {
         dpkg::parse(&status[..cut], true);
     }
@@ -223,7 +226,7 @@ fn broken_records_are_named() {
         "/var/lib/dpkg/status is a directory",
     ] {
         assert!(
-            collected.skipped.iter().any(|it| it.contains(part)),
+            collected.skipped.iter().any(|it| it.text.contains(part)),
             "{part}: {:#?}",
             collected.skipped
         );

@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use model::because;
+
 use super::{Directory, Files, Listen, Site};
 use crate::collect::glob::expand;
 use crate::host_root::{FileKind, HostRoot};
@@ -97,7 +99,11 @@ impl Reading<'_, '_> {
             let number = index as u32 + 1;
             self.lines += 1;
             if self.lines > LINES_MAX {
-                return self.files.wrong(path, number, "more lines than are read");
+                return self.files.wrong(
+                    path,
+                    number,
+                    because!("config.lines", "more lines than are read"),
+                );
             }
             if pending.is_empty() {
                 begun = number;
@@ -121,8 +127,8 @@ impl Reading<'_, '_> {
             }
         }
         if let Some((name, _)) = open.last() {
-            let reason = format!("<{name}> has no end");
-            self.files.wrong(path, begun, &reason);
+            let why = because!("config.open", "<{section}> has no end", section = name);
+            self.files.wrong(path, begun, why);
         }
     }
 
@@ -170,10 +176,19 @@ impl Reading<'_, '_> {
         match open.pop() {
             Some((opened, _)) if opened == name => {}
             Some(other) => {
-                let reason = format!("</{name}> closes <{}>", other.0);
-                self.files.wrong(path, line, &reason);
+                let why = because!(
+                    "config.crossed",
+                    "</{section}> closes <{opened}>",
+                    section = name,
+                    opened = other.0
+                );
+                self.files.wrong(path, line, why);
             }
-            None => self.files.wrong(path, line, "a section ends that has not begun"),
+            None => self.files.wrong(
+                path,
+                line,
+                because!("config.unopened", "a section ends that has not begun"),
+            ),
         }
         if name == "virtualhost" {
             self.hosts.extend(inside.take());
@@ -210,7 +225,11 @@ impl Reading<'_, '_> {
                         port: Some(port),
                         tls: https || port == 443,
                     }),
-                    None => self.files.wrong(path, line, "Listen has no port"),
+                    None => self.files.wrong(
+                        path,
+                        line,
+                        because!("config.no_port", "Listen has no port"),
+                    ),
                 }
             }
             "alias" => {
@@ -247,13 +266,13 @@ impl Reading<'_, '_> {
         depth: usize,
     ) {
         if depth >= DEPTH_MAX {
-            return self.files.wrong(path, line, "files include each other too deep");
+            return self.files.wrong(path, line, super::too_deep());
         }
         let pattern = self.server_root.join(pattern);
         let paths = expand(self.host, &pattern);
         self.files.watch_parent(&pattern);
         if paths.is_empty() && required {
-            self.files.wrong(path, line, "the included file does not exist");
+            self.files.wrong(path, line, super::no_included());
         }
         for path in paths {
             // Including a folder means every file in it.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use model::asset::{Row, row_key};
+use model::because;
+use model::because::Because;
 
 use super::fields::{Fields, text};
 use super::glob::expand;
@@ -96,7 +98,7 @@ impl Directory {
 #[derive(Debug)]
 struct Files<'f> {
     used: &'f mut Vec<PathBuf>,
-    skipped: Vec<String>,
+    skipped: Vec<Because>,
     read: usize,
 }
 
@@ -106,12 +108,18 @@ impl Files<'_> {
         self.read += 1;
         if self.read > FILES_MAX {
             if self.read == FILES_MAX + 1 {
-                self.skipped
-                    .push(format!("{}: more than {FILES_MAX} files are included", path.display()));
+                self.skipped.push(
+                    because!(
+                        "skip.included",
+                        "more than {max} files are included",
+                        max = FILES_MAX
+                    )
+                    .at(&path.display().to_string()),
+                );
             }
             return None;
         }
-        root.read(path, FILE_BYTES_MAX).map_err(|it| self.skipped.push(it.line())).ok()
+        root.read(path, FILE_BYTES_MAX).map_err(|it| self.skipped.push(it.because())).ok()
     }
 
     fn read_optional(&mut self, root: &HostRoot, path: &Path) -> Option<Vec<u8>> {
@@ -125,10 +133,19 @@ impl Files<'_> {
         self.used.extend(pattern.ancestors().skip(1).find(plain).map(Path::to_owned));
     }
 
-    fn wrong(&mut self, path: &Path, line: u32, reason: &str) {
+    fn wrong(&mut self, path: &Path, line: u32, why: Because) {
         let path = text(path.as_os_str().as_encoded_bytes());
-        self.skipped.push(format!("{path}:{line}: {reason}"));
+        self.skipped.push(why.at(&format!("{path}:{line}")));
     }
+}
+
+/// A file leads to another that is not there.
+fn no_included() -> Because {
+    because!("config.no_included", "the included file does not exist")
+}
+
+fn too_deep() -> Because {
+    because!("config.deep", "files include each other too deep")
 }
 
 /// What one configuration says.
@@ -136,7 +153,7 @@ impl Files<'_> {
 struct Found {
     sites: Vec<Site>,
     directories: Vec<Directory>,
-    skipped: Vec<String>,
+    skipped: Vec<Because>,
 }
 
 /// Sites and folders of one configuration.
@@ -180,8 +197,8 @@ fn configurations(context: &Context) -> Vec<Arc<Found>> {
         found.push(read("web.tomcat", &file, &|files| {
             let Some(bytes) = files.read(root, &file) else { return Default::default() };
             let (server, wrong) = tomcat::parse(&bytes);
-            for (line, reason) in wrong {
-                files.wrong(&file, line, &reason);
+            for (line, why) in wrong {
+                files.wrong(&file, line, why);
             }
             tomcat::sites(&base, &file, server)
         }));

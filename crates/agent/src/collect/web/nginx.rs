@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use model::because;
+use model::because::Because;
+
 use super::{Directory, Files, Listen, Site};
 use crate::collect::glob::expand;
 use crate::host_root::HostRoot;
@@ -36,7 +39,7 @@ impl Directive {
 }
 
 /// Line and reason.
-type Wrong = Vec<(u32, &'static str)>;
+type Wrong = Vec<(u32, Because)>;
 
 #[derive(Debug, PartialEq, Eq)]
 enum Token {
@@ -67,7 +70,7 @@ pub(super) fn parse(file: &Path, bytes: &[u8]) -> (Vec<Directive>, Wrong) {
         };
         count += 1;
         if count > DIRECTIVES_MAX {
-            wrong.push((line, "more directives than are read"));
+            wrong.push((line, because!("config.directives", "more directives than are read")));
             break;
         }
         match token {
@@ -77,7 +80,9 @@ pub(super) fn parse(file: &Path, bytes: &[u8]) -> (Vec<Directive>, Wrong) {
                 }
                 words.push(word);
             }
-            Token::End if words.is_empty() => wrong.push((line, "`;` without a directive")),
+            Token::End if words.is_empty() => {
+                wrong.push((line, because!("config.empty", "`;` without a directive")));
+            }
             Token::End => {
                 let directive = fresh(&mut words, begun);
                 if let Some(parent) = open.last_mut() {
@@ -85,13 +90,13 @@ pub(super) fn parse(file: &Path, bytes: &[u8]) -> (Vec<Directive>, Wrong) {
                 }
             }
             Token::Open if open.len() > DEPTH_MAX => {
-                wrong.push((line, "blocks nested too deep"));
+                wrong.push((line, because!("config.nested", "blocks nested too deep")));
                 break;
             }
             Token::Open => open.push(fresh(&mut words, begun)),
             Token::Close => {
                 if !std::mem::take(&mut words).is_empty() {
-                    wrong.push((line, "`;` is missing before `}`"));
+                    wrong.push((line, no_semicolon()));
                 }
                 match open.pop() {
                     Some(closed) if !open.is_empty() => {
@@ -100,7 +105,7 @@ pub(super) fn parse(file: &Path, bytes: &[u8]) -> (Vec<Directive>, Wrong) {
                         }
                     }
                     closed => {
-                        wrong.push((line, "`}` without a block"));
+                        wrong.push((line, no_block()));
                         open.extend(closed);
                     }
                 }
@@ -108,7 +113,7 @@ pub(super) fn parse(file: &Path, bytes: &[u8]) -> (Vec<Directive>, Wrong) {
         }
     }
     if open.len() > 1 || !words.is_empty() {
-        wrong.push((begun, "a block or directive has no end"));
+        wrong.push((begun, because!("config.unended", "a block or directive has no end")));
     }
     // What is open at the end still counts.
     while open.len() > 1 {
@@ -117,6 +122,14 @@ pub(super) fn parse(file: &Path, bytes: &[u8]) -> (Vec<Directive>, Wrong) {
         }
     }
     (open.pop().map(|it| it.block).unwrap_or_default(), wrong)
+}
+
+fn no_semicolon() -> Because {
+    because!("config.no_semicolon", "`;` is missing before a block ends")
+}
+
+fn no_block() -> Because {
+    because!("config.no_block", "a block ends that has not begun")
 }
 
 fn tokens(bytes: &[u8]) -> (Vec<(Token, u32)>, Wrong) {
@@ -159,7 +172,7 @@ fn tokens(bytes: &[u8]) -> (Vec<(Token, u32)>, Wrong) {
                     }
                 }
                 if !closed {
-                    wrong.push((first, "a quote has no end"));
+                    wrong.push((first, because!("config.quote", "a quote has no end")));
                 }
             }
             '\\' => {
@@ -219,8 +232,8 @@ fn load(
 ) -> Vec<Directive> {
     let Some(bytes) = files.read(root, path) else { return Vec::new() };
     let (directives, wrong) = parse(path, &bytes);
-    for (line, reason) in wrong {
-        files.wrong(path, line, reason);
+    for (line, why) in wrong {
+        files.wrong(path, line, why);
     }
     include(root, directives, prefix, depth, files)
 }
@@ -241,13 +254,13 @@ fn include(
             continue;
         }
         if depth >= DEPTH_MAX {
-            files.wrong(&directive.file, directive.line, "files include each other too deep");
+            files.wrong(&directive.file, directive.line, super::too_deep());
             continue;
         }
         let pattern = prefix.join(directive.first());
         let paths = expand(root, &pattern);
         if paths.is_empty() && !directive.first().contains(['*', '?', '[']) {
-            files.wrong(&directive.file, directive.line, "the included file does not exist");
+            files.wrong(&directive.file, directive.line, super::no_included());
         }
         files.watch_parent(&pattern);
         for path in paths {

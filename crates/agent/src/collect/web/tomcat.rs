@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use model::because;
+use model::because::Because;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
@@ -30,7 +32,7 @@ pub(super) struct Server {
 }
 
 /// What the file says, and what is wrong with it as line and reason.
-pub(super) fn parse(bytes: &[u8]) -> (Server, Vec<(u32, String)>) {
+pub(super) fn parse(bytes: &[u8]) -> (Server, Vec<(u32, Because)>) {
     let (mut server, mut wrong) = (Server::default(), Vec::new());
     let text = String::from_utf8_lossy(bytes);
     let mut reader = Reader::from_str(&text);
@@ -47,29 +49,31 @@ pub(super) fn parse(bytes: &[u8]) -> (Server, Vec<(u32, String)>) {
         match reader.read_event() {
             Ok(Event::Start(element) | Event::Empty(element)) => {
                 let at = line(&reader);
-                if let Err(reason) = element_of(&element, at, &mut server) {
-                    wrong.push((at, reason));
+                if let Err(why) = element_of(&element, at, &mut server) {
+                    wrong.push((at, why));
                 }
             }
             Ok(Event::Eof) => return (server, wrong),
             Ok(_) => {}
             Err(error) => {
-                wrong.push((line(&reader), error.to_string()));
+                wrong.push((line(&reader), because!("config.xml", "{cause}", cause = error)));
                 return (server, wrong);
             }
         }
     }
-    wrong.push((line(&reader), "more elements than are read".to_owned()));
+    wrong.push((line(&reader), because!("config.elements", "more elements than are read")));
     (server, wrong)
 }
 
-fn element_of(element: &BytesStart<'_>, line: u32, server: &mut Server) -> Result<(), String> {
+fn element_of(element: &BytesStart<'_>, line: u32, server: &mut Server) -> Result<(), Because> {
     let attribute = |name: &str| attribute(element, name);
     match element.local_name().as_ref() {
         "Connector" => {
             let port = attribute("port").unwrap_or_default();
             // Variables are filled in from properties that are not read.
-            let port: u16 = port.parse().map_err(|_| format!("the port `{port}` is no number"))?;
+            let port: u16 = port.parse().map_err(|_| {
+                because!("config.port", "the port `{port}` is no number", port = port)
+            })?;
             let tls =
                 ["SSLEnabled", "secure"].iter().any(|it| attribute(it).as_deref() == Some("true"));
             let address = attribute("address").unwrap_or_else(|| "*".to_owned());

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use model::asset::{Row, row_key};
 
 use super::fields::{Fields, text};
-use super::{Cadence, Collected, Collector, Context, software, web};
+use super::{Cadence, Collected, Collector, Context, software, unreadable, web};
 
 mod parse;
 mod spec;
@@ -69,7 +69,7 @@ fn in_composer(context: &Context, folder: &Path, out: &mut Collected, add: &mut 
         }
         Err(error) => {
             let path = text(path.as_os_str().as_encoded_bytes());
-            out.skipped.push(format!("{path}: {error}"));
+            out.skipped.push(unreadable(&error).at(&path));
         }
     }
 }

@@ -97,7 +97,7 @@ fn a_broken_record_is_named() {
     fs::write(&record, "{\"packages\": [").unwrap();
     let skipped = collected(host.path()).skipped;
     assert!(
-        skipped.iter().any(|it| it.starts_with("/srv/shop/vendor/composer/installed.json: ")),
+        skipped.iter().any(|it| it.text.starts_with("/srv/shop/vendor/composer/installed.json: ")),
         "{skipped:?}"
     );
 }

@@ -31,7 +31,7 @@ fn packages_and_their_files() {
 fn broken_databases_give_what_is_left() {
     let (packages, skipped) = parse(b"V:1\nF:etc\nR:x\n\nP:ok\nV:2\n\n\n", &mut |_, _, _| {});
     assert_eq!(packages.len(), 1);
-    assert_eq!(skipped, ["/lib/apk/db/installed:1: a package without a name"]);
+    assert_eq!(skipped, ["/lib/apk/db/installed:1: a package without name or version"]);
     for cut in 0..TWO.len() {
         parse(&TWO[..cut], &mut |_, _, _| {});
     }

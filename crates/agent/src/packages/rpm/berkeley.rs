@@ -3,6 +3,9 @@
 //! Format: the page layout of Berkeley DB 4.x/5.x, `dbinc/db_page.h`. Every hash page is looked
 //! at rather than the buckets followed: all values are wanted, none is searched for.
 
+use model::because;
+use model::because::Because;
+
 use super::{BLOB_BYTES_MAX, ReadAt, RpmError};
 
 const HASH_MAGIC: u32 = 0x0006_1561;
@@ -45,7 +48,7 @@ impl Order {
 pub(super) fn blobs(
     read_at: ReadAt<'_>,
     each: &mut dyn FnMut(&[u8]),
-    skipped: &mut Vec<String>,
+    skipped: &mut Vec<Because>,
 ) -> Result<(), RpmError> {
     let mut meta = [0; 72];
     read_at(0, &mut meta).map_err(RpmError::Read)?;
@@ -69,7 +72,13 @@ pub(super) fn blobs(
     for number in 1..=last_page {
         if let Err(error) = file.page(number, &mut page) {
             // The pages after a cut are gone as well.
-            skipped.push(format!("page {number} of {last_page} and what follows: {error}"));
+            skipped.push(because!(
+                "package.page",
+                "page {number} of {last} and what follows: {cause}",
+                number = number,
+                last = last_page,
+                cause = error
+            ));
             return Ok(());
         }
         if matches!(page.get(25), Some(&PAGE_HASH | &PAGE_HASH_UNSORTED)) {
@@ -96,7 +105,7 @@ impl Pages<'_> {
         page: &[u8],
         number: u32,
         each: &mut dyn FnMut(&[u8]),
-        skipped: &mut Vec<String>,
+        skipped: &mut Vec<Because>,
     ) {
         let count = self.order.u16(page, 20).unwrap_or(0);
         // Keys and values take turns.
@@ -105,7 +114,13 @@ impl Pages<'_> {
             match page.get(at) {
                 Some(&ITEM_OFF_PAGE) => match self.off_page(page, at) {
                     Ok(blob) => each(&blob),
-                    Err(error) => skipped.push(format!("value {index} of page {number}: {error}")),
+                    Err(error) => skipped.push(because!(
+                        "package.value",
+                        "value {index} of page {number}: {cause}",
+                        index = index,
+                        number = number,
+                        cause = error
+                    )),
                 },
                 Some(&ITEM_KEY_DATA) => {
                     // Items fill the page from its end: the one before ends where this begins.

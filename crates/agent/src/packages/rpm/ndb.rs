@@ -3,6 +3,8 @@
 //! Format: `lib/backend/ndb/rpmpkg.c` of rpm: pages of 16-byte slots that point at blobs, all
 //! little-endian.
 
+use model::because::Because;
+
 use super::{BLOB_BYTES_MAX, ReadAt, RpmError};
 
 const MAGIC_FILE: &[u8] = b"RpmP";
@@ -22,7 +24,7 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
 pub(super) fn blobs(
     read_at: ReadAt<'_>,
     each: &mut dyn FnMut(&[u8]),
-    skipped: &mut Vec<String>,
+    skipped: &mut Vec<Because>,
 ) -> Result<(), RpmError> {
     let mut head = [0; 32];
     read_at(0, &mut head).map_err(RpmError::Read)?;
@@ -47,7 +49,7 @@ pub(super) fn blobs(
             }
             match read_blob(read_at, package, u64::from(block) * BLOCK_BYTES, &mut blob) {
                 Ok(()) => each(&blob),
-                Err(error) => skipped.push(format!("package {package}: {error}")),
+                Err(error) => skipped.push(super::broken_package(package, &error)),
             }
         }
     }

@@ -59,8 +59,8 @@ fn says_what_is_wrong_and_where() {
         {"name":5,"more":1}: name must be of type string; more is not known
         {"name":"A"}: name must have at least 2 characters; name must match ^[a-z]+$
         {"name":"abcde","size":0,"colour":"green","at":"yesterday"}: name must have at most 4 characters; size must be at least 1; colour must be one of red, blue; at must be a time as in RFC 3339
-        {"name":"ab","size":1.5}: size must be one of integer, null
-        {"name":"ab","parts":[]}: parts must have at least 1 entries
+        {"name":"ab","size":1.5}: size must be of type integer, null
+        {"name":"ab","parts":[]}: parts must have an entry
         {"name":"ab","parts":[{"name":"ab"},{"name":"ab"}]}: parts must not name an entry twice
         {"name":"ab","parts":[{"name":"ab","parts":[{}]}]}: parts.0.parts.0.name is missing
     "#]].assert_eq(&report);

@@ -4,6 +4,8 @@ mod prepare;
 
 use axum::Json;
 use engine::content::Rule;
+use model::because;
+use model::because::{Because, Reason};
 use model::finding::{FindingKind, HandleAction, Status, Text};
 use model::id::{DecisionId, FindingId, HostId};
 use model::policy::Policy;
@@ -20,7 +22,7 @@ use super::routes::{Ask, Nothing};
 use super::whitelist::{self, AlarmPattern};
 use crate::auth::permission::{Handle, Read};
 use crate::store::{
-    self, DecisionFilter, FindingDetail, HandleAsk, HandleDone, Handled, StatusChange,
+    self, DecisionFilter, FindingDetail, HandleAsk, HandleDone, Handled, LifeError, StatusChange,
 };
 use prepare::{Prepared, prepare};
 pub(super) use prepare::{covers, silences};
@@ -122,21 +124,31 @@ pub struct Outcome {
     /// Why this one was left as it was.
     #[schema(example = "it is handled already")]
     pub refused: Option<String>,
+    /// The same by the id of its sentence, for readers of other languages.
+    pub why: Option<Reason>,
 }
 
 impl From<HandleDone> for Outcomes {
     fn from(done: HandleDone) -> Self {
-        let form = |it: Handled| Outcome {
-            id: it.id,
-            status: it.status,
-            undo: it.undo,
-            refused: it.refused.map(|it| it.to_string()),
+        let form = |it: Handled| {
+            let why = it.refused.map(LifeError::because);
+            Outcome {
+                id: it.id,
+                status: it.status,
+                undo: it.undo,
+                refused: why.as_ref().map(ToString::to_string),
+                why: why.and_then(|it| it.reason),
+            }
         };
         Self {
             items: done.items.into_iter().map(form).collect(),
             responses: done.responses.into_iter().map(Into::into).collect(),
         }
     }
+}
+
+pub(super) fn no_remark() -> Because {
+    because!("input.remark", "is missing: say what was done")
 }
 
 pub(super) fn text(en: impl Into<String>, zh: impl Into<String>) -> Text {
@@ -164,9 +176,15 @@ async fn load(
     let errors: Vec<_> = found
         .iter()
         .filter(|it| !actions_for(app.catalogue.get(&it.item.rule)).contains(&action))
-        .map(|it| FieldError {
-            field: "action".to_owned(),
-            detail: format!("`{action}` does not apply to {} ({})", it.item.id, it.item.rule),
+        .map(|it| {
+            let detail = because!(
+                "input.action",
+                "`{action}` does not apply to {finding} ({rule})",
+                action = action,
+                finding = it.item.id,
+                rule = it.item.rule
+            );
+            FieldError::new("action", detail)
         })
         .collect();
     if errors.is_empty() { Ok(found) } else { Err(Problem::invalid(errors)) }
@@ -195,19 +213,41 @@ pub async fn plan(ask: Ask<Handle, (), Nothing, PlanAsk>) -> Result<Json<Plan>, 
     effects.push(text("you can take this back at any time", "可随时撤销"));
     let open = open.len();
     Ok(Json(Plan {
-        summary: text(
-            format!("closes {open} of {} on {} servers", findings.len(), hosts.len()),
-            format!("关闭 {} 台服务器上 {} 项中的 {open} 项", hosts.len(), findings.len()),
-        ),
+        summary: summary(open, &findings, hosts.len()),
         effects,
         warnings: prepared.warnings,
     }))
 }
 
+/// How much of what was chosen is closed, and where.
+fn summary(open: usize, findings: &[FindingDetail], hosts: usize) -> Text {
+    let all = findings.len();
+    let (place_en, place_zh) = match findings.first() {
+        Some(first) if hosts == 1 => (first.item.host.name.clone(), first.item.host.name.clone()),
+        _ => (counted(hosts, "server"), format!("{hosts} 台服务器")),
+    };
+    if open == all {
+        return text(
+            format!("closes {} on {place_en}", counted(open, "event")),
+            format!("关闭 {place_zh} 上的 {open} 个事件"),
+        );
+    }
+    text(
+        format!("closes {open} of {} on {place_en}", counted(all, "event")),
+        format!("关闭 {place_zh} 上 {all} 个事件中的 {open} 个"),
+    )
+}
+
+/// A count and its noun, in English: `1 server`, `3 servers`.
+pub(super) fn counted(count: impl TryInto<u64>, noun: &str) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 pub async fn handle(ask: Ask<Handle, (), Nothing, HandleBody>) -> Result<Json<Outcomes>, Problem> {
     let body = ask.body;
     if body.action == HandleAction::MarkHandled && body.remark.trim().is_empty() {
-        return Err(Problem::field("remark", "is missing: say what was done"));
+        return Err(Problem::field("remark", no_remark()));
     }
     let ids = without_doubles(body.ids);
     let findings = load(&ask.app, &ids, Some(body.action)).await?;

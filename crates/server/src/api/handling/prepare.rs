@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use engine::place::Cidr;
 use engine::whitelist::{SUBJECT, Whitelist};
+use model::because;
 use model::finding::{Evidence, Finding, HandleAction, ProcessFact, Text};
 use model::id::HostId;
 use model::policy::{AlarmWhitelistEntry, LoginWhitelistEntry, Policy, WhitelistJudge};
 use model::time::Timestamp;
 use serde_json::{Value, json};
 
-use super::{HandleOptions, text};
+use super::{HandleOptions, counted, text};
 use crate::api::App;
 use crate::api::problem::Problem;
 use crate::api::responses::WAIT;
@@ -134,7 +135,12 @@ async fn login_whitelist(
     let mut entries = Vec::new();
     for finding in findings {
         let mut entry = login_entry(finding).ok_or_else(|| {
-            Problem::field("ids", format!("{} names neither source nor account", finding.item.id))
+            let detail = because!(
+                "handle.no_login",
+                "{finding} names neither source nor account",
+                finding = finding.item.id
+            );
+            Problem::field("ids", detail)
         })?;
         if options.every_host {
             entry.host = None;
@@ -188,7 +194,7 @@ async fn alarm_whitelist(
     now: Timestamp,
 ) -> Result<Prepared, Problem> {
     if options.expires_at.is_some_and(|it| it <= now) {
-        return Err(Problem::field("options.expires_at", "is over already"));
+        return Err(Problem::field("options.expires_at", whitelist::over()));
     }
     let mut policy = app.store.policy().await?.policy;
     let mut prepared = Prepared::default();
@@ -203,7 +209,11 @@ async fn alarm_whitelist(
         pattern.check(app)?;
         let entry = pattern.entry(options.expires_at);
         if !silences(&entry, finding) {
-            let detail = format!("it would not keep {} quiet", finding.item.id);
+            let detail = because!(
+                "handle.not_silenced",
+                "it would not keep {finding} quiet",
+                finding = finding.item.id
+            );
             return Err(Problem::field("options.pattern", detail));
         }
         if !patterns.iter().any(|it| it.0.entry(None).id == entry.id) {
@@ -216,8 +226,10 @@ async fn alarm_whitelist(
         prepared.effects.push(describe_pattern(&entry));
         prepared.effects.push(text(
             format!(
-                "in the last 30 days it would have silenced {} of {} alarms on {} servers",
-                tried.silenced, tried.looked_at, tried.hosts
+                "in the last 30 days it would have silenced {} of {}, on {}",
+                tried.silenced,
+                counted(tried.looked_at, "alarm"),
+                counted(tried.hosts, "server")
             ),
             format!(
                 "最近 30 天的 {} 条告警中会屏蔽 {} 条，涉及 {} 台服务器",
@@ -283,9 +295,12 @@ fn isolate(app: &App, findings: &[FindingDetail], now: Timestamp) -> Result<Prep
         let mut kept = Vec::new();
         let (processes, files) = targets(finding, &mut kept);
         if processes.is_empty() && files.is_empty() {
-            let why =
-                "names no process that can be told again, and no file that is not a package's";
-            return Err(Problem::field("ids", format!("{} {why}", finding.item.id)));
+            let detail = because!(
+                "handle.no_target",
+                "{finding} names no process that can be told again, and no file that is not a package's",
+                finding = finding.item.id
+            );
+            return Err(Problem::field("ids", detail));
         }
         let name = &host.name;
         for it in &processes {
@@ -395,11 +410,11 @@ async fn block(
     for finding in findings {
         let id = finding.item.id;
         let Some(address) = attacker(finding) else {
-            return Err(Problem::field("ids", format!("{id} names no address")));
+            let detail = because!("handle.no_address", "{finding} names no address", finding = id);
+            return Err(Problem::field("ids", detail));
         };
         if let Some(why) = protected.refuses(&address) {
-            let detail = format!("{id}: {address} {}", why.text().en);
-            return Err(Problem::field("ids", detail));
+            return Err(Problem::field("ids", why.because(&address).at(&id.to_string())));
         }
         let host = &finding.item.host;
         let mut hosts = vec![host.id];
@@ -407,7 +422,7 @@ async fn block(
             let others = app.store.members(group, SHARED_WITH_MAX).await?;
             hosts.extend(others.into_iter().filter(|it| *it != host.id));
         }
-        prepared.effects.push(describe_block(&address, &host.name, hosts.len(), until));
+        prepared.effects.push(describe_block(&address, &host.name, hosts.len(), span));
         while_away(app, host.id, &host.name, &mut prepared.effects);
         let order = ResponseOrder::Block {
             addresses: vec![address],
@@ -425,20 +440,56 @@ async fn block(
     Ok(prepared)
 }
 
-fn describe_block(address: &str, host: &str, hosts: usize, until: Timestamp) -> Text {
+fn describe_block(address: &str, host: &str, hosts: usize, span_s: u32) -> Text {
+    let Text { en: span_en, zh: span_zh } = span(span_s);
     if hosts > 1 {
         let others = hosts - 1;
         return text(
             format!(
-                "{host} and the other {others} servers of its group refuse all packets from {address} until {until}"
+                "{host} and {} of its group refuse all packets from {address} for {span_en}",
+                counted(others, "other server")
             ),
             format!(
-                "{host} 及其分组内其他 {others} 台服务器在 {until} 之前拒绝来自 {address} 的所有数据包"
+                "{host} 及其分组内其他 {others} 台服务器在 {span_zh}内拒绝来自 {address} 的所有数据包"
             ),
         );
     }
     text(
-        format!("{host} refuses all packets from {address} until {until}"),
-        format!("{host} 在 {until} 之前拒绝来自 {address} 的所有数据包"),
+        format!("{host} refuses all packets from {address} for {span_en}"),
+        format!("{host} 在 {span_zh}内拒绝来自 {address} 的所有数据包"),
     )
+}
+
+/// A span in the largest unit of which it is a whole number.
+fn span(seconds: u32) -> Text {
+    let units = [
+        (86_400, "day", "天"),
+        (3_600, "hour", "小时"),
+        (60, "minute", "分钟"),
+        (1, "second", "秒"),
+    ];
+    let fits = |it: &&(u32, &str, &str)| seconds >= it.0 && seconds.is_multiple_of(it.0);
+    let (unit, en, zh) = units.iter().find(fits).copied().unwrap_or((1, "second", "秒"));
+    let count = seconds / unit;
+    text(counted(count, en), format!("{count} {zh}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_and_counts_are_told_as_people_do() {
+        for (seconds, en, zh) in [
+            (43_200, "12 hours", "12 小时"),
+            (3_600, "1 hour", "1 小时"),
+            (86_400 * 30, "30 days", "30 天"),
+            (90, "90 seconds", "90 秒"),
+            (60, "1 minute", "1 分钟"),
+        ] {
+            assert_eq!(span(seconds), text(en, zh));
+        }
+        assert_eq!(counted(1_u64, "server"), "1 server");
+        assert_eq!(counted(0_u64, "server"), "0 servers");
+    }
 }

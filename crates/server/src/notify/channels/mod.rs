@@ -15,6 +15,8 @@ pub mod wecom;
 use std::fmt;
 use std::path::PathBuf;
 
+use model::because;
+use model::because::Because;
 use model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -213,12 +215,12 @@ impl ChannelConfig {
     }
 
     /// What a schema cannot say: the field and what is wrong with it.
-    pub fn check(&self, secrets: &Secrets) -> Vec<(&'static str, String)> {
+    pub fn check(&self, secrets: &Secrets) -> Vec<(&'static str, Because)> {
         let mut wrong = Vec::new();
-        let no_url = "must be an http or https address without a user".to_owned();
+        let no_url = || because!("input.url", "must be an http or https address without a user");
         match self {
             Self::Webhook { url, .. } | Self::Pagerduty { url } if !net::is_url(url) => {
-                wrong.push(("config.url", no_url.clone()));
+                wrong.push(("config.url", no_url()));
             }
             _ => {}
         }
@@ -229,7 +231,8 @@ impl ChannelConfig {
             _ => "",
         };
         if let Err(why) = net::roots(ca) {
-            wrong.push(("config.ca_pem", why.text));
+            let why = because!("input.certificates", "cannot be used: {cause}", cause = why);
+            wrong.push(("config.ca_pem", why));
         }
         let given = |name: &str| match name {
             "url" => secrets.url.as_deref(),
@@ -244,12 +247,15 @@ impl ChannelConfig {
                 _ => "secrets.key",
             };
             match given(name) {
-                None if must.contains(&name) => wrong.push((field, "is needed".to_owned())),
+                None if must.contains(&name) => {
+                    wrong.push((field, because!("input.needed", "is needed")));
+                }
                 Some(_) if !must.contains(&name) && !may.contains(&name) => {
-                    wrong.push((field, "is not used by this type of channel".to_owned()));
+                    let unused = because!("input.unused", "is not used by this type of channel");
+                    wrong.push((field, unused));
                 }
                 Some(url) if name == "url" && !net::is_url(url) => {
-                    wrong.push((field, no_url.clone()));
+                    wrong.push((field, no_url()));
                 }
                 _ => {}
             }

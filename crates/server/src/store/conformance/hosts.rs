@@ -1,5 +1,6 @@
 //! Enrolment, lists, protection, scans.
 
+use model::because;
 use model::finding::Severity;
 
 use super::*;
@@ -213,7 +214,8 @@ pub(crate) async fn scans_run_their_course(bench: &Bench<'_>) {
         state,
         rows: 12,
         findings: 1,
-        reason: String::new(),
+        reason: "/a: no job".to_owned(),
+        why: because!("collect.no_job", "no job").at("/a").reason,
     };
     let said = |label: &str, state, finished| {
         Record::ScanProgress(ScanProgress {
@@ -236,6 +238,9 @@ pub(crate) async fn scans_run_their_course(bench: &Bench<'_>) {
     assert_eq!((all.items[0].requested_by.as_str(), all.next.is_some()), ("", true));
     let entry = audit(at(40), "scan.create");
     let third = bench.store.create_scan(host, vec![], "admin".to_owned(), entry).await.unwrap();
-    bench.store.refuse_scan(third.id, "busy".to_owned(), at(41)).await.unwrap();
+    let busy = because!("task.busy", "busy");
+    bench.store.refuse_scan(third.id, busy.clone(), at(41)).await.unwrap();
+    let refused = bench.store.scan(third.id).await.unwrap();
+    assert_eq!((refused.refused, refused.why), (Some(busy.text), busy.reason));
     assert!(bench.store.pending_scans(host).await.unwrap().is_empty());
 }

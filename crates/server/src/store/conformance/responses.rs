@@ -1,5 +1,6 @@
 //! What agents are asked, what they say, and what comes of it.
 
+use model::because;
 use model::finding::{HandleAction, Status};
 use model::id::{FindingId, HostId, ResponseId};
 
@@ -182,9 +183,14 @@ pub(crate) async fn what_came_to_nothing_waits_for_a_decision_again(bench: &Benc
 
     let asked = respond(bench, host, id, action, order("/tmp/a"), 30).await;
     let other = bench.online("web-02").await;
-    let refuse = |host| bench.store.refuse_response(host, asked.id, "no".to_owned(), at(31));
+    let no = because!("task.unknown", "no");
+    let refuse = |host| bench.store.refuse_response(host, asked.id, no.clone(), at(31));
     assert!(refuse(other).await.unwrap().is_none(), "another host's word does not count");
     assert_eq!(refuse(host).await.unwrap().unwrap().id, id);
+    let refused = bench.store.response(asked.id).await.unwrap();
+    assert_eq!((refused.reason, &refused.why), ("no".to_owned(), &no.reason));
+    let history = bench.store.finding(id).await.unwrap().history;
+    assert_eq!(history.last().unwrap().why, no.reason);
 
     let asked = respond(bench, host, id, action, order("/tmp/a"), 40).await;
     let cancelled = bench.store.cancel_response(asked.id, audit(at(41), "response.cancel"));

@@ -1,6 +1,7 @@
 //! Policy, settings and retention.
 
 use async_trait::async_trait;
+use model::because;
 use model::finding::{FindingKind, Status};
 use model::id::FindingId;
 use model::policy::Policy;
@@ -55,7 +56,7 @@ impl AdminStore for SqliteStore {
             ("change_retention_days", settings.change_retention_days),
         ] {
             if !(1..=RETENTION_DAYS_MAX).contains(&days) {
-                let detail = format!("1 to {RETENTION_DAYS_MAX} days");
+                let detail = because!("input.days", "1 to {max} days", max = RETENTION_DAYS_MAX);
                 return Err(StoreError::Invalid { field, detail });
             }
         }
@@ -145,7 +146,9 @@ pub(super) fn set_policy(
 ) -> Out<PolicyVersion> {
     let before = policy(writing.sql)?;
     if expected.is_some_and(|it| it != before.version) {
-        return Err(conflict("policy", &format!("it is at version {} now", before.version)));
+        let detail =
+            because!("policy.newer", "it is at version {version} now", version = before.version);
+        return Err(conflict("policy", detail));
     }
     let set = PolicyVersion {
         version: before.version + 1,

@@ -17,7 +17,7 @@ pub(super) async fn backup(
     mut entry: AuditEntry,
 ) -> Result<BackupReport> {
     if path.exists() {
-        let detail = format!("{} exists already", path.display());
+        let detail = format!("{} exists already", path.display()).into();
         return Err(StoreError::Conflict { what: "backup", detail });
     }
     if entry.target.is_empty() {
@@ -106,7 +106,7 @@ fn replace(from: &Connection, to: &mut Connection) -> Out<()> {
     let backup = Backup::new(from, to)?;
     match backup.step(-1)? {
         rusqlite::backup::StepResult::Done => Ok(()),
-        _ => Err(conflict("backup", "the file is in use by another program")),
+        _ => Err(conflict("backup", "the file is in use by another program".into())),
     }
 }
 
@@ -117,7 +117,8 @@ fn open_copy(path: &Path) -> Out<Connection> {
 
 /// Refuses what is no intact store of a version this build understands.
 fn check(path: &Path) -> Out<()> {
-    let refuse = |detail: String| Err(StoreError::Invalid { field: "file", detail }.into());
+    let refuse =
+        |why: String| Err(StoreError::Invalid { field: "file", detail: why.into() }.into());
     if let Err(why) = std::fs::metadata(path) {
         return refuse(why.to_string());
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use model::because::Because;
 use model::finding::{FindingKind, HandleAction, Severity, Status};
 use model::id::{DecisionId, FindingId};
 use model::policy::Policy;
@@ -10,7 +11,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::audit::append;
 use super::findings::item_by_id;
-use super::rows::{Out, cut_page, decode_cursor, encode_cursor, limit, missing, numbered, word};
+use super::rows::{
+    Out, cut_page, decode_cursor, encode_cursor, limit, missing, numbered, why_text, word,
+};
 use super::state::{Category, Writing};
 use super::tally::Place;
 use super::{admin, responses};
@@ -93,11 +96,22 @@ pub(super) fn reopen(
     writing: &mut Writing<'_>,
     id: FindingId,
     by: &str,
-    reason: &str,
+    why: &Because,
     at: Timestamp,
 ) -> Out<Option<FindingItem>> {
-    let verdict = Verdict { by, at, take: None, remark: reason };
+    let verdict = Verdict { by, at, take: None, remark: &why.text };
     let done = decide(writing, id, verdict)?;
+    if done.refused.is_none()
+        && let Some(reason) = why_text(why.reason.as_ref())?
+    {
+        writing
+            .sql
+            .prepare_cached(
+                "UPDATE finding_history SET why = ?2
+                 WHERE id = (SELECT max(id) FROM finding_history WHERE finding = ?1)",
+            )?
+            .execute(params![id.0, reason])?;
+    }
     if done.refused.is_some() { Ok(None) } else { Ok(Some(item_by_id(writing.sql, id)?)) }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use async_trait::async_trait;
+use model::because;
 use model::finding::{FindingKind, HandleAction, Severity, Status, Text};
 use model::id::{FindingId, HostId};
 use model::policy::Policy;
@@ -13,8 +14,8 @@ use model::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::rows::{
-    Out, count, decode_cursor, encode_cursor, host_ref, hosts_of, json, limit, missing, numbered,
-    word,
+    Out, count, decode_cursor, encode_cursor, host_ref, hosts_of, json, json_if_any, limit,
+    missing, numbered, word,
 };
 use super::{SqliteStore, decide};
 use crate::store::{
@@ -105,12 +106,11 @@ impl FindingStore for SqliteStore {
 }
 
 pub(super) fn check_ids(ids: &[FindingId]) -> Result<()> {
-    match ids.len() {
-        1..=HANDLE_MAX => Ok(()),
-        _ => {
-            Err(StoreError::Invalid { field: "ids", detail: format!("1 to {HANDLE_MAX} at once") })
-        }
+    if (1..=HANDLE_MAX).contains(&ids.len()) {
+        return Ok(());
     }
+    let detail = because!("input.at_once", "1 to {max} at once", max = HANDLE_MAX);
+    Err(StoreError::Invalid { field: "ids", detail })
 }
 
 const ITEM_COLUMNS: &str = "f.id, f.host, h.name, c.kind, f.rule, c.name, f.severity, f.subject,
@@ -175,7 +175,7 @@ fn detail(sql: &Connection, id: FindingId, with_similar: bool) -> Out<FindingDet
         (Vec::new(), Vec::new())
     };
     let mut statement = sql.prepare_cached(
-        "SELECT at, by, change, remark FROM finding_history WHERE finding = ?1 ORDER BY id",
+        "SELECT at, by, change, remark, why FROM finding_history WHERE finding = ?1 ORDER BY id",
     )?;
     let history = statement
         .query_map(params![id.0], |row| {
@@ -184,6 +184,7 @@ fn detail(sql: &Connection, id: FindingId, with_similar: bool) -> Out<FindingDet
                 by: row.get(1)?,
                 change: word(row, 2)?,
                 remark: row.get(3)?,
+                why: json_if_any(row, 4)?,
             })
         })?
         .collect::<std::result::Result<_, _>>()?;

@@ -1,6 +1,7 @@
 //! Hosts and groups.
 
 use async_trait::async_trait;
+use model::because;
 use model::finding::{FindingKind, Severity};
 use model::id::{GroupId, HostId};
 use model::time::Timestamp;
@@ -120,7 +121,7 @@ impl HostStore for SqliteStore {
                 |row| row.get(0),
             )?;
             if taken {
-                return Err(conflict("group", "the name is taken"));
+                return Err(conflict("group", because!("name.taken", "the name is taken")));
             }
             let id = GroupId(writing.next_id(audit.at));
             writing.sql.execute(
@@ -136,7 +137,8 @@ impl HostStore for SqliteStore {
     async fn delete_group(&self, id: GroupId, mut audit: AuditEntry) -> Result<()> {
         self.write("deleting a group", move |writing| {
             if group(writing.sql, id)?.is_default {
-                return Err(conflict("group", "the default group cannot be deleted"));
+                let needed = because!("group.default", "the default group cannot be deleted");
+                return Err(conflict("group", needed));
             }
             for host in super::rows::hosts_of(writing.sql, id)? {
                 move_to_group(writing, HostId(host), DEFAULT_GROUP)?;
@@ -540,7 +542,7 @@ fn beat(writing: &Writing<'_>, row: &HeartbeatRow) -> Out<()> {
 /// What a host says its table looks like. The newest word also describes the kind.
 fn set_spec(writing: &mut Writing<'_>, host: HostId, spec: &model::asset::TableSpec) -> Out<()> {
     if summary_column(spec).is_empty() {
-        let detail = format!("table `{}` has no key column", spec.kind);
+        let detail = format!("table `{}` has no key column", spec.kind).into();
         return Err(StoreError::Invalid { field: "specs", detail }.into());
     }
     let text = serde_json::to_string(spec)?;

@@ -1,6 +1,8 @@
 //! Jobs that decide about all findings of a kind.
 
 use async_trait::async_trait;
+use model::because;
+use model::because::Because;
 use model::id::{FindingId, JobId};
 use model::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -63,7 +65,7 @@ impl JobStore for SqliteStore {
     async fn stop_job(&self, id: JobId, mut audit: AuditEntry) -> Result<Job> {
         self.write("stopping a job", move |writing| {
             if job(writing.sql, id)?.state != JobState::Running {
-                return Err(conflict("job", "it has ended"));
+                return Err(conflict("job", ended()));
             }
             set_state(writing, id, JobState::Stopped, audit.at)?;
             log(writing, &mut audit, &id.to_string())?;
@@ -76,9 +78,21 @@ impl JobStore for SqliteStore {
         self.write("taking a job back", move |writing| {
             let before = job(writing.sql, id)?;
             match before.state {
-                JobState::Running => return Err(conflict("job", "it runs; stop it first")),
-                JobState::Undoing => return Err(conflict("job", "it is being taken back already")),
-                JobState::Undone => return Err(conflict("job", "it was taken back already")),
+                JobState::Running => {
+                    return Err(conflict("job", because!("job.runs", "it runs; stop it first")));
+                }
+                JobState::Undoing => {
+                    return Err(conflict(
+                        "job",
+                        because!("job.undoing", "it is being taken back already"),
+                    ));
+                }
+                JobState::Undone => {
+                    return Err(conflict(
+                        "job",
+                        because!("job.undone", "it was taken back already"),
+                    ));
+                }
                 JobState::Done | JobState::Stopped | JobState::Failed | JobState::Limit => {}
             }
             room_for_one(writing.sql)?;
@@ -168,12 +182,21 @@ fn all(sql: &Connection) -> Out<Vec<Job>> {
     Ok(rows.collect::<std::result::Result<_, _>>()?)
 }
 
+fn ended() -> Because {
+    because!("job.ended", "it has ended")
+}
+
 fn room_for_one(sql: &Connection) -> Out<()> {
     let running = all(sql)?.iter().filter(|it| it.state.is_at_work()).count();
     if running < JOBS_RUNNING_MAX {
         return Ok(());
     }
-    Err(conflict("job", &format!("{running} such jobs run already; wait for one to end")))
+    let detail = because!(
+        "job.many",
+        "{running} such jobs run already; wait for one to end",
+        running = running
+    );
+    Err(conflict("job", detail))
 }
 
 fn create(writing: &mut Writing<'_>, new: &NewJob, mut audit: AuditEntry) -> Out<Job> {
@@ -222,7 +245,7 @@ fn set_state(writing: &Writing<'_>, id: JobId, state: JobState, at: Timestamp) -
 fn step(writing: &mut Writing<'_>, id: JobId, ids: &[FindingId], audit: &AuditEntry) -> Out<Job> {
     let it = job(writing.sql, id)?;
     if it.state != JobState::Running {
-        return Err(conflict("job", "it has ended"));
+        return Err(conflict("job", ended()));
     }
     let verdict = Verdict { by: &it.by, at: audit.at, take: Some(it.action), remark: &it.remark };
     let items = decide::decide_all(writing, ids, verdict)?;
@@ -256,7 +279,7 @@ fn undo_step(
 ) -> Out<Job> {
     let it = job(writing.sql, id)?;
     if it.state != JobState::Undoing {
-        return Err(conflict("job", "it is not being taken back"));
+        return Err(conflict("job", because!("job.not_undoing", "it is not being taken back")));
     }
     let mut own = Vec::new();
     for finding in ids {

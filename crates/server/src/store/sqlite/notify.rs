@@ -1,6 +1,7 @@
 //! Channels, routes, notices and the outbox.
 
 use async_trait::async_trait;
+use model::because;
 use model::id::{ChannelId, DeliveryId, RouteId};
 use model::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -93,8 +94,12 @@ impl NotifyStore for SqliteStore {
             if let Some(route) =
                 routes(writing.sql)?.into_iter().find(|it| it.set.rule.channels.contains(&id))
             {
-                let detail = format!("the route `{}` leads to it", route.set.name);
-                return Err(conflict("channel", &detail));
+                let detail = because!(
+                    "channel.used",
+                    "the route `{route}` leads to it",
+                    route = route.set.name
+                );
+                return Err(conflict("channel", detail));
             }
             writing.sql.execute("DELETE FROM notify_delivery WHERE channel = ?1", params![id.0])?;
             writing.sql.execute("DELETE FROM notify_channel WHERE id = ?1", params![id.0])?;
@@ -219,7 +224,8 @@ impl NotifyStore for SqliteStore {
         self.write("sending a delivery again", move |writing| {
             let before = delivery(writing.sql, id)?;
             if before.state != DeliveryState::Dead {
-                return Err(conflict("delivery", "only a dead one is sent again by hand"));
+                let alive = because!("delivery.alive", "only a dead one is sent again by hand");
+                return Err(conflict("delivery", alive));
             }
             writing.sql.execute(
                 "UPDATE notify_delivery SET state = 'waiting', attempts = 0, next_at = ?2,
@@ -354,13 +360,13 @@ fn route(sql: &Connection, id: RouteId) -> Out<Route> {
 fn check_route(sql: &Connection, set: &RouteSet) -> Out<()> {
     for id in &set.rule.channels {
         if channel(sql, *id).is_err() {
-            let detail = format!("there is no channel {id}");
+            let detail = because!("input.no_channel", "there is no channel {id}", id = id);
             return Err(StoreError::Invalid { field: "rule.channels", detail }.into());
         }
     }
     for id in &set.rule.groups {
         if group(sql, *id).is_err() {
-            let detail = format!("there is no group {id}");
+            let detail = because!("input.gone_group", "there is no group {id}", id = id);
             return Err(StoreError::Invalid { field: "rule.groups", detail }.into());
         }
     }
@@ -372,7 +378,8 @@ fn room(sql: &Connection, table: &str, most: usize, what: &'static str) -> Out<(
     let query = format!("SELECT count(*) FROM {table}");
     let present = sql.prepare_cached(&query)?.query_row([], |row| count(row, 0))?;
     if present >= most as u64 {
-        return Err(conflict(what, &format!("there are {most} already")));
+        let detail = because!("input.enough", "there are {max} already", max = most);
+        return Err(conflict(what, detail));
     }
     Ok(())
 }
@@ -381,7 +388,8 @@ fn room(sql: &Connection, table: &str, most: usize, what: &'static str) -> Out<(
 fn free(sql: &Connection, table: &str, name: &str, own: i64, what: &'static str) -> Out<()> {
     let query = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE name = ?1 AND id <> ?2)");
     let taken = sql.prepare_cached(&query)?.query_row(params![name, own], |row| row.get(0))?;
-    if taken { Err(conflict(what, &format!("`{name}` exists already"))) } else { Ok(()) }
+    let exists = || because!("name.exists", "`{name}` exists already", name = name);
+    if taken { Err(conflict(what, exists())) } else { Ok(()) }
 }
 
 fn delivery_from_row(row: &Row<'_>) -> rusqlite::Result<Delivery> {
@@ -410,7 +418,7 @@ fn apply(writing: &mut Writing<'_>, planned: Planned) -> Out<()> {
     let mut statement = writing.sql.prepare_cached("DELETE FROM notify_notice WHERE id = ?1")?;
     for id in &planned.consumed {
         if statement.execute(params![id])? == 0 {
-            return Err(conflict("notice", "it was planned already"));
+            return Err(conflict("notice", "it was planned already".into()));
         }
     }
     drop(statement);

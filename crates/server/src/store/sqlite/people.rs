@@ -1,6 +1,7 @@
 //! Users, sessions, API tokens.
 
 use async_trait::async_trait;
+use model::because;
 use model::id::{ApiTokenId, SessionId, UserId};
 use model::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -72,7 +73,7 @@ impl PeopleStore for SqliteStore {
                 |row| row.get(0),
             )?;
             if taken {
-                return Err(conflict("user", "the name is taken"));
+                return Err(conflict("user", because!("name.taken", "the name is taken")));
             }
             let id = UserId(writing.next_id(audit.at));
             writing.sql.execute(
@@ -401,7 +402,8 @@ fn keep_an_admin(sql: &Connection, person: &User) -> Out<()> {
         params![person.id.0],
         |row| row.get(0),
     )?;
-    if others { Ok(()) } else { Err(conflict("user", "this is the last enabled admin")) }
+    let last = || because!("user.last", "this is the last enabled admin");
+    if others { Ok(()) } else { Err(conflict("user", last())) }
 }
 
 fn end_sessions(writing: &Writing<'_>, user: UserId, keep: Option<SessionId>) -> Out<()> {

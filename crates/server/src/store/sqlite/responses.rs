@@ -1,6 +1,8 @@
 //! What agents are asked to do about attacks, and what they say came of it.
 
 use async_trait::async_trait;
+use model::because;
+use model::because::Because;
 use model::finding::HandleAction;
 use model::id::{BlockedId, FindingId, GroupId, HostId, IsolatedId, ResponseId};
 use model::time::Timestamp;
@@ -9,7 +11,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::audit::log;
 use super::ingest::Sender;
 use super::rows::{
-    Out, conflict, cut_page, decode_cursor, encode_cursor, host_ref, json, limit, missing, word,
+    Out, conflict, cut_page, decode_cursor, encode_cursor, host_ref, json, json_if_any, limit,
+    missing, why_text, word,
 };
 use super::state::Writing;
 use super::{SqliteStore, decide, vault};
@@ -28,7 +31,7 @@ const EXPIRE_MAX: i64 = 500;
 const ASKED_LOOKED_AT_MAX: i64 = 200;
 
 const COLUMNS: &str = "r.id, r.host, h.name, r.action, r.state, r.finding, r.subject, r.orders,
-    r.by, r.created_at, r.expires_at, r.finished_at, r.reason, r.steps
+    r.by, r.created_at, r.expires_at, r.finished_at, r.reason, r.steps, r.why
     FROM response r JOIN host h ON h.id = r.host";
 
 #[async_trait]
@@ -59,7 +62,7 @@ impl ResponseStore for SqliteStore {
         mut audit: AuditEntry,
     ) -> Result<Vec<Response>> {
         if !(1..=ORDERS_MAX).contains(&new.len()) {
-            let detail = format!("1 to {ORDERS_MAX} at once");
+            let detail = because!("input.at_once", "1 to {max} at once", max = ORDERS_MAX);
             return Err(StoreError::Invalid { field: "hosts", detail });
         }
         self.write("asking for responses", move |writing| {
@@ -92,7 +95,7 @@ impl ResponseStore for SqliteStore {
         &self,
         host: HostId,
         id: ResponseId,
-        reason: String,
+        why: Because,
         at: Timestamp,
     ) -> Result<Option<FindingItem>> {
         self.write("noting a refusal", move |writing| {
@@ -100,7 +103,7 @@ impl ResponseStore for SqliteStore {
             if before.host.id != host || !before.state.is_open() {
                 return Ok(None);
             }
-            finish(writing, &before, ResponseState::Refused, &reason, at)
+            finish(writing, &before, ResponseState::Refused, &why, at)
         })
         .await
     }
@@ -109,12 +112,13 @@ impl ResponseStore for SqliteStore {
         self.write("cancelling a response", move |writing| {
             let before = one(writing.sql, id)?;
             if !before.state.is_open() {
-                return Err(conflict("response", "the agent has answered already"));
+                let late = because!("response.answered", "the agent has answered already");
+                return Err(conflict("response", late));
             }
             cancel(writing, id, audit.at)?;
             if let Some(finding) = answered_by(writing.sql, &before)? {
                 let by = super::whitelist::name_of(&audit).to_owned();
-                decide::reopen(writing, finding, &by, "", audit.at)?;
+                decide::reopen(writing, finding, &by, &Because::default(), audit.at)?;
             }
             log(writing, &mut audit, &id.to_string())?;
             one(writing.sql, id)
@@ -190,10 +194,6 @@ impl ResponseStore for SqliteStore {
 }
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Response> {
-    let order = match row.get_ref(7)? {
-        rusqlite::types::ValueRef::Null => None,
-        _ => Some(json(row, 7)?),
-    };
     Ok(Response {
         id: ResponseId(row.get(0)?),
         host: HostRef { id: HostId(row.get(1)?), name: row.get(2)? },
@@ -201,13 +201,14 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Response> {
         state: word(row, 4)?,
         finding: row.get::<_, Option<i64>>(5)?.map(FindingId),
         subject: row.get(6)?,
-        order,
+        order: json_if_any(row, 7)?,
         by: row.get(8)?,
         created_at: Timestamp(row.get(9)?),
         expires_at: Timestamp(row.get(10)?),
         finished_at: row.get::<_, Option<i64>>(11)?.map(Timestamp),
         reason: row.get(12)?,
         steps: json(row, 13)?,
+        why: json_if_any(row, 14)?,
     })
 }
 
@@ -318,22 +319,22 @@ pub(super) fn ask(
 
 /// Ends a response that nobody has answered.
 pub(super) fn cancel(writing: &Writing<'_>, id: ResponseId, at: Timestamp) -> Out<()> {
-    settle(writing, id, ResponseState::Cancelled, "", at)
+    settle(writing, id, ResponseState::Cancelled, &Because::default(), at)
 }
 
 fn settle(
     writing: &Writing<'_>,
     id: ResponseId,
     state: ResponseState,
-    reason: &str,
+    why: &Because,
     at: Timestamp,
 ) -> Out<()> {
     writing
         .sql
         .prepare_cached(
-            "UPDATE response SET state = ?2, reason = ?3, finished_at = ?4 WHERE id = ?1",
+            "UPDATE response SET state = ?2, reason = ?3, finished_at = ?4, why = ?5 WHERE id = ?1",
         )?
-        .execute(params![id.0, state.as_str(), reason, at.0])?;
+        .execute(params![id.0, state.as_str(), why.text, at.0, why_text(why.reason.as_ref())?])?;
     vault::unmark(writing, id)
 }
 
@@ -342,10 +343,10 @@ fn finish(
     writing: &mut Writing<'_>,
     before: &Response,
     state: ResponseState,
-    reason: &str,
+    why: &Because,
     at: Timestamp,
 ) -> Out<Option<FindingItem>> {
-    settle(writing, before.id, state, reason, at)?;
+    settle(writing, before.id, state, why, at)?;
     if !state.came_to_nothing() {
         return Ok(None);
     }
@@ -358,7 +359,7 @@ fn finish(
     if others.iter().any(|it| other(it) && !it.state.came_to_nothing()) {
         return Ok(None);
     }
-    decide::reopen(writing, finding, "", reason, at)
+    decide::reopen(writing, finding, "", why, at)
 }
 
 /// The finding that is handled by this very response.
@@ -479,8 +480,8 @@ pub(super) fn report(
     match row.state {
         Some(state) if before.state.is_open() => {
             let failed = row.steps.iter().find(|it| !it.done && !it.reason.is_empty());
-            let reason = failed.map(|it| it.reason.clone()).unwrap_or_default();
-            finish(writing, &before, state, &reason, at)
+            let why = failed.map(|it| Because { text: it.reason.clone(), reason: it.why.clone() });
+            finish(writing, &before, state, &why.unwrap_or_default(), at)
         }
         Some(_) | None => Ok(None),
     }
@@ -531,8 +532,8 @@ fn expire(writing: &mut Writing<'_>, now: Timestamp) -> Out<Vec<FindingItem>> {
     let over = many(writing.sql, &query, params![now.0, EXPIRE_MAX])?;
     let mut opened = Vec::new();
     for it in over {
-        let reason = "the agent did not answer in time";
-        opened.extend(finish(writing, &it, ResponseState::Expired, reason, now)?);
+        let why = because!("response.late", "the agent did not answer in time");
+        opened.extend(finish(writing, &it, ResponseState::Expired, &why, now)?);
     }
     Ok(opened)
 }

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::str::FromStr;
 
-use rusqlite::types::{FromSqlError, Type};
+use model::because;
+use model::because::{Because, Reason};
+use rusqlite::types::{FromSqlError, Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -55,8 +57,8 @@ pub(super) fn missing(what: &'static str) -> Fail {
     StoreError::NotFound { what }.into()
 }
 
-pub(super) fn conflict(what: &'static str, detail: &str) -> Fail {
-    StoreError::Conflict { what, detail: detail.to_owned() }.into()
+pub(super) fn conflict(what: &'static str, detail: Because) -> Fail {
+    StoreError::Conflict { what, detail }.into()
 }
 
 /// The word in column `index`.
@@ -88,6 +90,22 @@ pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, index: usize) -> rusqlite
         .map_err(|it| rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(it)))
 }
 
+/// The JSON in column `index`, where there is any.
+pub(super) fn json_if_any<T: DeserializeOwned>(
+    row: &Row<'_>,
+    index: usize,
+) -> rusqlite::Result<Option<T>> {
+    match row.get_ref(index)? {
+        ValueRef::Null => Ok(None),
+        _ => json(row, index).map(Some),
+    }
+}
+
+/// A reason as it is stored.
+pub(super) fn why_text(why: Option<&Reason>) -> serde_json::Result<Option<String>> {
+    why.map(serde_json::to_string).transpose()
+}
+
 /// A count from a column that is never negative.
 pub(super) fn count(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
     Ok(u64::try_from(row.get::<_, i64>(index)?).unwrap_or(0))
@@ -111,7 +129,7 @@ pub(super) fn decode_cursor<T: DeserializeOwned>(page: &PageAsk) -> Out<Option<T
         .and_then(|it| serde_json::from_slice(&it).ok())
         .map(Some)
         .ok_or_else(|| {
-            let detail = "it does not come from this list".to_owned();
+            let detail = because!("input.cursor", "it does not come from this list");
             StoreError::Invalid { field: "cursor", detail }.into()
         })
 }

@@ -1,6 +1,7 @@
 //! Runs over a host.
 
 use async_trait::async_trait;
+use model::because::Because;
 use model::id::{HostId, ScanId};
 use model::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -8,7 +9,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::SqliteStore;
 use super::audit::append;
 use super::ingest::Sender;
-use super::rows::{Out, count, cut_page, decode_cursor, host_ref, json, limit, missing, word};
+use super::rows::{
+    Out, count, cut_page, decode_cursor, host_ref, json, json_if_any, limit, missing, why_text,
+    word,
+};
 use super::state::Writing;
 use crate::store::{
     AuditEntry, HostRef, Page, PageAsk, Result, Scan, ScanChange, ScanItemProgress, ScanProgress,
@@ -20,7 +24,7 @@ const ITEMS_MAX: usize = 256;
 const PENDING_MAX: i64 = 100;
 
 const COLUMNS: &str = "s.id, s.host, h.name, s.requested_by, s.wanted, s.created_at, s.started_at,
-    s.finished_at, s.refused FROM scan s JOIN host h ON h.id = s.host";
+    s.finished_at, s.refused, s.why FROM scan s JOIN host h ON h.id = s.host";
 
 #[async_trait]
 impl ScanStore for SqliteStore {
@@ -75,12 +79,14 @@ impl ScanStore for SqliteStore {
         .await
     }
 
-    async fn refuse_scan(&self, id: ScanId, reason: String, at: Timestamp) -> Result<()> {
+    async fn refuse_scan(&self, id: ScanId, why: Because, at: Timestamp) -> Result<()> {
         self.write("refusing a scan", move |writing| {
             let changed = writing
                 .sql
-                .prepare_cached("UPDATE scan SET refused = ?2, finished_at = ?3 WHERE id = ?1")?
-                .execute(params![id.0, reason, at.0])?;
+                .prepare_cached(
+                    "UPDATE scan SET refused = ?2, finished_at = ?3, why = ?4 WHERE id = ?1",
+                )?
+                .execute(params![id.0, why.text, at.0, why_text(why.reason.as_ref())?])?;
             if changed == 0 { Err(missing("scan")) } else { Ok(()) }
         })
         .await
@@ -140,10 +146,10 @@ pub(super) fn progress(
         writing
             .sql
             .prepare_cached(
-                "INSERT INTO scan_item (scan, item, place, state, rows, findings, reason)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                "INSERT INTO scan_item (scan, item, place, state, rows, findings, reason, why)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                  ON CONFLICT DO UPDATE SET state = excluded.state, rows = excluded.rows,
-                     findings = excluded.findings, reason = excluded.reason",
+                     findings = excluded.findings, reason = excluded.reason, why = excluded.why",
             )?
             .execute(params![
                 id.0,
@@ -152,7 +158,8 @@ pub(super) fn progress(
                 item.state.as_str(),
                 item.rows.cast_signed(),
                 item.findings.cast_signed(),
-                item.reason
+                item.reason,
+                why_text(item.why.as_ref())?
             ])?;
     }
     Ok(ScanChange { id, items: items(writing.sql, id)?, finished: progress.finished })
@@ -160,7 +167,7 @@ pub(super) fn progress(
 
 fn items(sql: &Connection, id: ScanId) -> Out<Vec<ScanItemProgress>> {
     let mut statement = sql.prepare_cached(
-        "SELECT item, state, rows, findings, reason FROM scan_item WHERE scan = ?1
+        "SELECT item, state, rows, findings, reason, why FROM scan_item WHERE scan = ?1
          ORDER BY place, item",
     )?;
     let rows = statement.query_map(params![id.0], |row| {
@@ -170,6 +177,7 @@ fn items(sql: &Connection, id: ScanId) -> Out<Vec<ScanItemProgress>> {
             rows: count(row, 2)?,
             findings: count(row, 3)?,
             reason: row.get(4)?,
+            why: json_if_any(row, 5)?,
         })
     })?;
     Ok(rows.collect::<std::result::Result<_, _>>()?)
@@ -185,6 +193,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Scan> {
         started_at: row.get::<_, Option<i64>>(6)?.map(Timestamp),
         finished_at: row.get::<_, Option<i64>>(7)?.map(Timestamp),
         refused: row.get(8)?,
+        why: json_if_any(row, 9)?,
         items: Vec::new(),
     })
 }

@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_notify.sql"),
     include_str!("migrations/0004_jobs.sql"),
     include_str!("migrations/0005_held.sql"),
+    include_str!("migrations/0006_reasons.sql"),
 ];
 pub(super) const SCHEMA: u32 = MIGRATIONS.len() as u32;
 
@@ -81,7 +82,7 @@ pub(super) fn version(connection: &Connection) -> Out<u32> {
 }
 
 pub(super) fn not_ours() -> Fail {
-    StoreError::Invalid { field: "file", detail: "it is not a store of Garrison".to_owned() }.into()
+    StoreError::Invalid { field: "file", detail: "it is not a store of Garrison".into() }.into()
 }
 
 /// Applies what is missing, all or nothing.

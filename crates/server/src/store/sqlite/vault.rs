@@ -1,5 +1,6 @@
 //! Files that agents took away and addresses they refuse.
 
+use model::because;
 use model::id::{BlockedId, FindingId, HostId, IsolatedId, ResponseId};
 use model::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -172,10 +173,12 @@ pub(super) fn mark(
         ResponseOrder::Restore { isolated, .. } | ResponseOrder::Discard { isolated, .. } => {
             let file = one_file(writing.sql, *isolated)?;
             if file.host.id != host || file.state != IsolatedState::Isolated {
-                return Err(conflict("isolated file", "it is not in the vault any more"));
+                let gone = because!("response.not_in_vault", "it is not in the vault any more");
+                return Err(conflict("isolated file", gone));
             }
             if file.pending.is_some() {
-                return Err(conflict("isolated file", "another request about it is under way"));
+                let other = because!("response.pending", "another request about it is under way");
+                return Err(conflict("isolated file", other));
             }
             writing
                 .sql
