@@ -18,6 +18,12 @@ pub const VANISHED_MAX: Duration = Duration::from_mins(2);
 /// One that was stopped in order: a reboot, an upgrade.
 pub const STOPPED_MAX: Duration = Duration::from_mins(10);
 
+/// The rules about the agent itself.
+pub const CHANGED: &str = "GAR-SLF-001";
+const SILENT: &str = "GAR-SLF-002";
+const LATE: &str = "GAR-SLF-003";
+const REFUSED: &str = "GAR-SLF-004";
+
 model::words! {
     /// How an agent left.
     Departure {
@@ -88,6 +94,16 @@ model::words! {
     }
 }
 
+impl Guarded {
+    /// The rule that tells of it.
+    pub fn rule(self) -> &'static str {
+        match self {
+            Self::Refused => REFUSED,
+            Self::Late => LATE,
+        }
+    }
+}
+
 /// A change of a file of the agent and who made it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 pub struct Change {
@@ -115,10 +131,10 @@ impl SelfProtection {
     /// Takes its rules out of `catalogue`.
     pub fn new(catalogue: &Catalogue) -> Result<Self, ContentError> {
         Ok(Self {
-            changed: catalogue.require("GAR-SLF-001")?.clone(),
-            silent: catalogue.require("GAR-SLF-002")?.clone(),
-            late: catalogue.require("GAR-SLF-003")?.clone(),
-            refused: catalogue.require("GAR-SLF-004")?.clone(),
+            changed: catalogue.require(CHANGED)?.clone(),
+            silent: catalogue.require(SILENT)?.clone(),
+            late: catalogue.require(LATE)?.clone(),
+            refused: catalogue.require(REFUSED)?.clone(),
         })
     }
 

@@ -11,6 +11,50 @@
 #define DEPTH_MAX 48
 #define TICK_NS 10000000ULL
 #define SECOND_NS 1000000000ULL
+#define CGROUP2_SUPER_MAGIC 0x63677270
+#define PROC_SUPER_MAGIC 0x9fa0
+#define MS_REMOUNT 32
+#define MS_BIND 4096
+/* Unbindable, private, slave, shared. */
+#define MS_SPREAD (15 << 17)
+/* Flags of a file, by the three calls there are for them. */
+#define FS_IOC_SETFLAGS 0x40086602
+#define FS_IOC32_SETFLAGS 0x40046602
+#define FS_IOC_FSSETXATTR 0x401c5820
+#define PIDTYPE_PID 0
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+/* What only these programs look into. */
+struct mount___decide {
+	struct vfsmount mnt;
+	struct mnt_namespace *mnt_ns;
+	/* Not 0: what happens here happens in all mounts of the group. */
+	int mnt_group_id;
+};
+
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+struct pid___decide {
+	struct hlist_head tasks[1];
+};
+
+struct proc_inode {
+	struct pid___decide *pid;
+	struct inode vfs_inode;
+};
+
+struct task_struct___decide {
+	struct hlist_node pid_links[1];
+};
+
+#pragma clang attribute pop
 
 /* Why something was refused; src/lsm/record.rs has the same list. */
 enum refused {
@@ -70,6 +114,8 @@ struct orders {
 	 * this file first. 0: nobody does. */
 	u64 probe_inode;
 	u32 probe_device;
+	/* Numbers of the mounts that the agent sees, and those that the first process does. */
+	u32 agent_mounts, first_mounts;
 	u32 spare;
 };
 
@@ -239,11 +285,30 @@ static __always_inline bool is_trusted(void)
 	       process_bits(task) & PROCESS_TRUSTED;
 }
 
+/* Control groups have one tree however often they are mounted, each time as another device. */
 static __always_inline void place_of(struct place *place, struct inode *inode)
 {
+	bool groups = BPF_CORE_READ(inode, i_sb, s_magic) == CGROUP2_SUPER_MAGIC;
+
 	place->inode = BPF_CORE_READ(inode, i_ino);
-	place->device = BPF_CORE_READ(inode, i_sb, s_dev);
+	place->device = groups ? 0 : BPF_CORE_READ(inode, i_sb, s_dev);
 	place->generation = BPF_CORE_READ(inode, i_generation);
+}
+
+/* Whose file below /proc it is; NULL for all others. */
+static __always_inline struct task_struct *subject_of(struct inode *inode)
+{
+	struct proc_inode *proc = (void *)inode - bpf_core_field_offset(struct proc_inode, vfs_inode);
+	struct hlist_node *first;
+	struct pid___decide *pid;
+
+	if (BPF_CORE_READ(inode, i_sb, s_magic) != PROC_SUPER_MAGIC)
+		return NULL;
+	pid = BPF_CORE_READ(proc, pid);
+	first = pid ? BPF_CORE_READ(pid, tasks[PIDTYPE_PID].first) : NULL;
+	if (!first)
+		return NULL;
+	return (void *)first - bpf_core_field_offset(struct task_struct___decide, pid_links);
 }
 
 static __always_inline void identity_of(struct identity *identity, struct inode *inode)

@@ -146,16 +146,46 @@ static __always_inline void learn(struct orders *orders, struct file *file)
 	}
 }
 
+/* The first bytes of oom_score_adj and oom_adj: whom the kernel ends when memory runs out. */
+static __always_inline bool says_who_ends(struct dentry *dentry)
+{
+	char name[8] = {};
+
+	bpf_probe_read_kernel(name, sizeof(name), BPF_CORE_READ(dentry, d_name.name));
+	return !__builtin_memcmp(name, "oom_scor", 8) || !__builtin_memcmp(name, "oom_adj", 8);
+}
+
+static __always_inline int refuse_process(u32 what, struct task_struct *task, u32 signal)
+{
+	return refuse(what, NULL, NULL, BPF_CORE_READ(task, tgid), signal);
+}
+
 SEC("lsm/file_open")
 int BPF_PROG(open_file, struct file *file)
 {
 	struct orders *orders = orders_now();
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	struct task_struct *subject;
 
 	if (orders && orders->probe_inode)
 		learn(orders, file);
 	if (!(BPF_CORE_READ(file, f_mode) & FMODE_WRITE))
 		return 0;
-	return judge(REFUSED_WRITE, BPF_CORE_READ(file, f_path.dentry), PLACE_FILE);
+	subject = subject_of(BPF_CORE_READ(file, f_inode));
+	if (subject && process_bits(subject) & PROCESS_PROTECTED && says_who_ends(dentry))
+		return is_trusted() ? 0 : refuse_process(REFUSED_LIMIT, subject, 0);
+	return judge(REFUSED_WRITE, dentry, PLACE_FILE);
+}
+
+/* Flags of a file have no hook of their own before Linux 6.17: one that nobody can change any more
+ * stops the agent as well as one that is gone. */
+SEC("lsm/file_ioctl")
+int BPF_PROG(change_flags, struct file *file, unsigned int command)
+{
+	if (command != FS_IOC_SETFLAGS && command != FS_IOC32_SETFLAGS &&
+	    command != FS_IOC_FSSETXATTR)
+		return 0;
+	return judge(REFUSED_ATTRIBUTES, BPF_CORE_READ(file, f_path.dentry), PLACE_FILE);
 }
 
 /* Mode, owner, times, and length by `truncate`. From Linux 6.9 on something stands before the
@@ -180,6 +210,19 @@ int BPF_PROG(set_attribute, void *mapping, struct dentry *dentry)
 
 SEC("lsm/inode_removexattr")
 int BPF_PROG(remove_attribute, void *mapping, struct dentry *dentry)
+{
+	return judge(REFUSED_ATTRIBUTES, dentry, PLACE_FILE);
+}
+
+/* From Linux 6.2 on access lists are no attributes to the security modules. */
+SEC("lsm/inode_set_acl")
+int BPF_PROG(set_access_list, void *mapping, struct dentry *dentry)
+{
+	return judge(REFUSED_ATTRIBUTES, dentry, PLACE_FILE);
+}
+
+SEC("lsm/inode_remove_acl")
+int BPF_PROG(remove_access_list, void *mapping, struct dentry *dentry)
 {
 	return judge(REFUSED_ATTRIBUTES, dentry, PLACE_FILE);
 }
@@ -238,24 +281,38 @@ int BPF_PROG(make_link, struct inode *directory, struct dentry *dentry)
 	return judge(REFUSED_MAKE, dentry, 0);
 }
 
-SEC("lsm/sb_mount")
-int BPF_PROG(mount_upon, const char *source, struct path *path)
+/* Whether the agent, or whoever starts it, would see another file there. Services and containers
+ * mount upon the same folders all the time, in mounts that only they see. */
+static __always_inline int judge_mount(struct path *to)
 {
-	return judge(REFUSED_MOUNT, BPF_CORE_READ(path, dentry), PLACE_FILE | PLACE_NAME);
+	struct mount___decide *mount = (void *)BPF_CORE_READ(to, mnt) -
+				       bpf_core_field_offset(struct mount___decide, mnt);
+	u32 mounts = BPF_CORE_READ(mount, mnt_ns, ns.inum);
+	struct orders *orders = orders_now();
+
+	if (!orders || (mounts != orders->agent_mounts && mounts != orders->first_mounts &&
+			!BPF_CORE_READ(mount, mnt_group_id)))
+		return 0;
+	return judge(REFUSED_MOUNT, BPF_CORE_READ(to, dentry), PLACE_FILE | PLACE_NAME);
+}
+
+SEC("lsm/sb_mount")
+int BPF_PROG(mount_upon, const char *source, struct path *path, const char *type,
+	     unsigned long flags)
+{
+	/* Other options, or another group, for what is mounted already. */
+	if (flags & MS_REMOUNT || (!(flags & MS_BIND) && flags & MS_SPREAD))
+		return 0;
+	return judge_mount(path);
 }
 
 SEC("lsm/move_mount")
 int BPF_PROG(move_upon, struct path *from, struct path *to)
 {
-	return judge(REFUSED_MOUNT, BPF_CORE_READ(to, dentry), PLACE_FILE | PLACE_NAME);
+	return judge_mount(to);
 }
 
 /* ---- processes ---- */
-
-static __always_inline int refuse_process(u32 what, struct task_struct *task, u32 signal)
-{
-	return refuse(what, NULL, NULL, BPF_CORE_READ(task, tgid), signal);
-}
 
 /* Of signals that processes send; the kernel's own are not asked about. */
 SEC("lsm/task_kill")

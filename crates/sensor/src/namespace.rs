@@ -22,3 +22,10 @@ pub fn private_mounts() -> std::io::Result<()> {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     Ok(mount_change("/", private)?)
 }
+
+/// Moves the calling thread, and what it starts from now on, to control groups whose root is the
+/// group it is in. Needs CAP_SYS_ADMIN.
+pub fn private_groups() -> std::io::Result<()> {
+    // SAFETY: only the thread's view of control groups changes; descriptors stay valid and shared.
+    Ok(unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWCGROUP) }?)
+}

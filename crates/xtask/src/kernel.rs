@@ -1,5 +1,6 @@
-//! The sensor on another kernel than this machine's: the distribution's stock one, started in a
-//! virtual machine with nothing but a busybox and the check of `crates/sensor/examples`.
+//! The sensor, and a server with its agent, on other kernels than this machine's: those of the
+//! distribution, started in virtual machines with nothing but a busybox and the checks of
+//! `crates/sensor/examples` and `crates/garrison/examples`.
 
 use std::{
     fs,
@@ -14,71 +15,122 @@ use crate::{
     shell::{self, Output, Shell, find_program},
 };
 
-const EXAMPLE: &str = "kernel_check";
-/// The machine is killed after this; without acceleration a run takes about 10 s.
-const SECONDS_MAX: &str = "55";
-const MEMORY_MIB: &str = "512";
-/// What is mounted, and what runs. The check is no first process: that one may do anything.
+/// A machine is killed after this; without acceleration the slowest run takes about half of it.
+const SECONDS_MAX: &str = "100";
+/// What is mounted. What runs is no first process: that one may do anything.
 const INIT: &str = "#!/bin/busybox sh
 PATH=/bin; export PATH
-/bin/busybox mkdir -p /proc /sys /dev /tmp /mnt /etc /root /var
-/bin/busybox mount -t proc none /proc
-/bin/busybox mount -t sysfs none /sys
-/bin/busybox mount -t devtmpfs none /dev
-/bin/busybox mount -t securityfs none /sys/kernel/security
-/bin/busybox mount -t tracefs none /sys/kernel/tracing
-/bin/busybox mount -t tmpfs none /tmp
-/bin/busybox ip link set lo up
-echo 'nobody:x:65534:65534::/:/bin/false' > /etc/passwd
-echo \"security modules: $(/bin/busybox cat /sys/kernel/security/lsm)\"
-/bin/kernel_check
-/bin/busybox poweroff -f
+/bin/busybox mkdir -p /proc /sys /dev /tmp /mnt /etc /root /var/tmp /srv /usr/local/bin
+/bin/busybox --install -s /bin
+mount -t proc none /proc
+mount -t sysfs none /sys
+mount -t devtmpfs none /dev
+mount -t securityfs none /sys/kernel/security
+mount -t tracefs none /sys/kernel/tracing
+mount -t cgroup2 none /sys/fs/cgroup
+mount -t tmpfs none /tmp
+ip link set lo up
+echo 'root:x:0:0::/root:/bin/sh' > /etc/passwd
+echo 'nobody:x:65534:65534::/:/bin/false' >> /etc/passwd
+echo \"security modules: $(cat /sys/kernel/security/lsm)\"
+/bin/@CHECK@
+poweroff -f
 ";
 
-pub(crate) fn run(shell: &Shell) -> Result<Output> {
-    shell::step(
-        &format!("cargo build --example {EXAMPLE}"),
-        shell.command("cargo").args([
-            "build",
-            "--quiet",
-            "--locked",
-            "--workspace",
-            "--example",
-            EXAMPLE,
-        ]),
-    )?;
-    let folder = shell.target.join("kernel");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let archive = folder.join("initramfs.cpio");
-    let mut bytes = Vec::new();
-    pack(shell, &mut bytes)?;
-    fs::write(&archive, bytes).with_context(|| format!("cannot write {}", archive.display()))?;
-    let mut machine = shell.command("timeout");
-    machine
-        .args(["-s", "KILL", SECONDS_MAX, "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max"])
-        .args(["-m", MEMORY_MIB, "-smp", "1", "-nographic", "-no-reboot", "-nodefaults"])
-        .args(["-serial", "stdio", "-append", "console=ttyS0 quiet panic=-1 audit=1", "-kernel"])
-        .arg(setup::kernel::image(shell))
-        .arg("-initrd")
-        .arg(&archive);
-    shell::show("qemu", &mut machine)
+/// One start of a virtual machine.
+struct Machine {
+    kernel: setup::kernel::Kernel,
+    /// The example that runs, with what it needs beside a busybox.
+    check: &'static str,
+    programs: &'static [&'static str],
+    memory_mib: &'static str,
+    processors: &'static str,
 }
 
-/// The check with the libraries it is linked with, a busybox, and what starts them.
-fn pack(shell: &Shell, out: &mut Vec<u8>) -> Result<()> {
-    let check = shell.target.join("debug/examples").join(EXAMPLE);
-    let busybox = find_program("busybox").context("there is no busybox")?;
-    let mut files: Vec<(String, PathBuf)> =
-        vec![("bin/busybox".to_owned(), busybox), (format!("bin/{EXAMPLE}"), check.clone())];
-    for library in libraries(shell, &check)? {
-        files.push((library.trim_start_matches('/').to_owned(), PathBuf::from(&library)));
+const MACHINES: [Machine; 2] = [
+    Machine {
+        kernel: setup::kernel::STOCK,
+        check: "kernel_check",
+        programs: &[],
+        memory_mib: "512",
+        processors: "1",
+    },
+    Machine {
+        kernel: setup::kernel::NEWER,
+        check: "kernel_check",
+        programs: &[],
+        memory_mib: "512",
+        processors: "1",
+    },
+];
+
+/// Every machine in its turn; the text holds one line `kernel …` for each that came to its end.
+pub(crate) fn run(shell: &Shell) -> Result<Output> {
+    build(shell)?;
+    let mut all = Output { success: true, text: String::new() };
+    for machine in &MACHINES {
+        let output = start(shell, machine)?;
+        let ended = output.text.lines().any(|line| line.starts_with("kernel "));
+        all.success &= output.success && ended;
+        all.text.push_str(&output.text);
     }
+    Ok(all)
+}
+
+fn build(shell: &Shell) -> Result<()> {
+    let mut build = shell.command("cargo");
+    build.args(["build", "--quiet", "--locked", "--workspace", "--bin", "garrison"]);
+    for machine in &MACHINES {
+        build.args(["--example", machine.check]);
+    }
+    shell::step("cargo build of what runs on other kernels", &mut build)
+}
+
+fn start(shell: &Shell, machine: &Machine) -> Result<Output> {
+    let folder = shell.target.join("kernel");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let archive = folder.join(format!("{}.cpio", machine.check));
+    let mut bytes = Vec::new();
+    pack(shell, machine, &folder, &mut bytes)?;
+    fs::write(&archive, bytes).with_context(|| format!("cannot write {}", archive.display()))?;
+    let mut command = shell.command("timeout");
+    command
+        .args(["-s", "KILL", SECONDS_MAX, "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max"])
+        .args(["-m", machine.memory_mib, "-smp", machine.processors, "-nographic", "-no-reboot"])
+        .args(["-nodefaults", "-serial", "stdio"])
+        .args(["-append", "console=ttyS0 quiet panic=-1 audit=1", "-kernel"])
+        .arg(machine.kernel.image(shell))
+        .arg("-initrd")
+        .arg(&archive);
+    shell::show(&format!("qemu {}", machine.check), &mut command)
+}
+
+/// The check and its programs with the libraries they are linked with, a busybox, and what starts
+/// them. What debuggers want stays outside: it is most of a program.
+fn pack(shell: &Shell, machine: &Machine, folder: &Path, out: &mut Vec<u8>) -> Result<()> {
+    let busybox = find_program("busybox").context("there is no busybox")?;
+    let mut files = vec![("bin/busybox".to_owned(), busybox)];
+    let built = shell.target.join("debug");
+    let programs = machine.programs.iter().map(|it| (*it, built.join(it)));
+    for (name, program) in
+        programs.chain([(machine.check, built.join("examples").join(machine.check))])
+    {
+        for library in libraries(shell, &program)? {
+            files.push((library.trim_start_matches('/').to_owned(), PathBuf::from(&library)));
+        }
+        let stripped = folder.join(name);
+        let mut strip = shell.command("strip");
+        shell::step(&format!("strip {name}"), strip.arg("-o").arg(&stripped).arg(&program))?;
+        files.push((format!("bin/{name}"), stripped));
+    }
+    files.sort();
+    files.dedup();
     let mut archive = Archive { out, next: 1, folders: Vec::new() };
     for (name, path) in files {
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         archive.file(&name, &bytes)?;
     }
-    archive.file("init", INIT.as_bytes())?;
+    archive.file("init", INIT.replace("@CHECK@", machine.check).as_bytes())?;
     archive.end()
 }
 

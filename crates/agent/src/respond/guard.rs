@@ -3,8 +3,9 @@
 //!
 //! They speak in lines. The supervisor writes `+SHA256` and `-SHA256`; the guard writes `.` as long
 //! as it answers, `R PID PATH` for what it refused, `L PID PATH` for what it let start unexamined,
-//! `O` when the kernel dropped questions, and `M COUNT REASON` for what it cannot guard. A guard
-//! whose beat stays out is killed: the kernel lets everything pass then.
+//! `O` when the kernel dropped questions, and `M COUNT REASON` after every look at the mounts, for
+//! what it cannot guard: only after the first of them everything else is guarded. A guard whose
+//! beat stays out is killed: the kernel lets everything pass then.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 use data_encoding::HEXLOWER;
 use sensor::fanotify::FanotifyError;
 use sensor::fanotify::exec_guard::{ANSWER_WITHIN, ExecGuard, Identity, Question, Told};
-use sensor::fanotify::mounts::Mounts;
+use sensor::fanotify::mounts::{Mount, Mounts};
 use sha2::{Digest as _, Sha256};
 
 use crate::verdict::Verdicts;
@@ -55,13 +56,13 @@ pub enum Scope {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
     Told(Told),
-    /// Mounts that cannot be guarded, with the first reason.
-    Unguarded {
-        count: usize,
+    /// A guard of this process number begins: nothing is asked about yet.
+    Began(u32),
+    /// Every mount was looked at: all are guarded but so many, with the first reason.
+    Guards {
+        unguarded: usize,
         reason: String,
     },
-    /// A guard began to answer.
-    Up,
     /// It ended or was killed, and why.
     Down(String),
 }
@@ -165,45 +166,50 @@ pub fn serve(scope: &Scope) -> Result<(), FanotifyError> {
     })
 }
 
-/// Marks what is to be guarded, and what is mounted later.
+/// Marks what is to be guarded, and what is mounted later. Says after every look what is not.
 fn mark(guard: &ExecGuard, scope: &Scope, stop: &AtomicBool, say: &impl Fn(&str)) {
-    let mut failed: Vec<String> = Vec::new();
-    let told = |failed: &[String]| {
+    let say = |failed: &[String]| {
         let first = failed.first().map(String::as_str).unwrap_or_default();
-        say(&format!("M {} {first}", failed.len()));
+        say(&format!("M {} {}", failed.len(), first.replace(['\n', '\r'], "?")));
     };
-    let paths = match scope {
-        Scope::Only(paths) => paths.as_slice(),
-        Scope::All => &[],
-    };
-    for path in paths {
-        if let Err(error) = guard.mark(path) {
-            failed.push(model::because::whole(&error));
+    let table = |error: std::io::Error| format!("the table of mounts cannot be read: {error}");
+    let mark = |path: &Path| guard.mark(path).map_err(|it| model::because::whole(&it));
+    let mut mounts = match scope {
+        Scope::Only(paths) => {
+            return say(&paths.iter().filter_map(|it| mark(it).err()).collect::<Vec<_>>());
         }
-    }
-    let (Scope::All, Ok(mut mounts)) = (scope, Mounts::open()) else { return told(&failed) };
-    let mut marked: HashSet<String> = HashSet::new();
-    let mut first = true;
+        Scope::All => match Mounts::open() {
+            Ok(mounts) => mounts,
+            Err(error) => return say(&[table(error)]),
+        },
+    };
+    let mut told = None;
     while !stop.load(Ordering::Relaxed) {
-        if !first && !mounts.wait(MOUNTS_LOOK) {
-            continue;
+        let failed = match mounts.list() {
+            Ok(list) => mark_all(&list, mark),
+            Err(error) => vec![table(error)],
+        };
+        if told.as_ref() != Some(&failed) {
+            say(&failed);
         }
-        first = false;
-        let known = failed.len();
-        for mount in mounts.list().unwrap_or_default() {
-            if mount.is_kernel() || !marked.insert(mount.device.clone()) {
-                continue;
-            }
-            if mount.is_foreign() {
-                failed.push(format!("{} is of kind {}", mount.point.display(), mount.kind));
-            } else if let Err(error) = guard.mark(&mount.point) {
-                failed.push(model::because::whole(&error));
-            }
-        }
-        if failed.len() != known {
-            told(&failed);
+        told = Some(failed);
+        while !mounts.wait(MOUNTS_LOOK) && !stop.load(Ordering::Relaxed) {}
+    }
+}
+
+/// Marks every file system of the table, and says of which it could not. Those that were marked
+/// before are marked again: another one may have got the number of one that is gone.
+fn mark_all(mounts: &[Mount], mark: impl Fn(&Path) -> Result<(), String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let mut failed = Vec::new();
+    for mount in mounts.iter().filter(|it| !it.is_kernel() && seen.insert(it.device.as_str())) {
+        if mount.is_foreign() {
+            failed.push(format!("{} is of kind {}", mount.point.display(), mount.kind));
+        } else if let Err(error) = mark(&mount.point) {
+            failed.push(error);
         }
     }
+    failed
 }
 
 fn line_of(told: &Told) -> String {
@@ -225,7 +231,7 @@ pub fn parse_line(line: &str) -> Option<News> {
         "R" => process().map(|(path, pid)| News::Told(Told::Refused { path, pid })),
         "L" => process().map(|(path, pid)| News::Told(Told::Late { path, pid })),
         "O" => Some(News::Told(Told::Overflow)),
-        "M" => Some(News::Unguarded { count: number?.parse().ok()?, reason: rest().to_owned() }),
+        "M" => Some(News::Guards { unguarded: number?.parse().ok()?, reason: rest().to_owned() }),
         _ => None,
     }
 }
@@ -276,6 +282,7 @@ fn run_once(
     stop: &AtomicBool,
 ) -> std::io::Result<String> {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    tell(News::Began(child.id()));
     let lines = lines_of(&mut child);
     let over = AtomicBool::new(false);
     let why = std::thread::scope(|scope| {
@@ -301,10 +308,7 @@ fn heed(lines: &Receiver<String>, tell: &impl Fn(News), stop: &AtomicBool) -> St
         }
         match lines.recv_timeout(patience) {
             Ok(line) => {
-                if patience == START_MAX {
-                    patience = SILENT_MAX;
-                    tell(News::Up);
-                }
+                patience = SILENT_MAX;
                 if let Some(news) = parse_line(&line) {
                     tell(news);
                 }

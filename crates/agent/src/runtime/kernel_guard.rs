@@ -8,19 +8,31 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use engine::self_protection::{Change, Guarded, Tampering};
+use engine::self_protection::{CHANGED, Change, Guarded, Tampering};
 use model::wire::CapabilityState;
+use sensor::fanotify::mounts::Mounts;
 use sensor::lsm::{self, Lsm, LsmError, Protection, Refusal, Refused};
 
-use super::protect::{LOOK, Protector, Wanted, is_own, own_files};
-use crate::collect::users::Users;
-use crate::host_root::HostRoot;
+use super::protect::{LOOK, Protector, Wanted, is_own, own_files, user_name};
 use crate::install::permit;
+use crate::state;
 use crate::verdict::Verdicts;
 use model::because;
 use model::because::{Because, whole};
 
 const CAPABILITY: &str = "kernel_guard";
+
+/// Files of a control group that end, stop or starve who is in it.
+const GROUP_FILES: [&str; 7] = [
+    "cgroup.kill",
+    "cgroup.freeze",
+    "cpu.max",
+    "memory.high",
+    "memory.max",
+    "memory.oom.group",
+    "pids.max",
+];
+const SMALL_BYTES_MAX: usize = 64 << 10;
 
 /// What was last entered in the kernel.
 #[derive(Debug, Default)]
@@ -28,6 +40,8 @@ struct Entered {
     /// Of the verdicts.
     generation: Option<u64>,
     protects: bool,
+    /// The protected process of the guard over programs.
+    guard: Option<u32>,
     /// Programs that started although the kernel could not sum them, as far as told.
     unjudged: u64,
 }
@@ -49,15 +63,8 @@ impl Protector {
                 std::thread::sleep(LOOK);
                 continue;
             }
-            let refusing = Lsm::open().and_then(|mut lsm| {
-                let mut entered = Entered::default();
-                while wanted() {
-                    self.enter(&mut lsm, &mut entered, state_dir, verdicts, asked)?;
-                    lsm.wait(LOOK)?;
-                    lsm.take(|it| self.hear_refusal(&it));
-                }
-                Ok(())
-            });
+            let refusing =
+                Lsm::open().and_then(|lsm| self.refuse(lsm, state_dir, verdicts, asked, &wanted));
             if let Err(error) = refusing {
                 let cause = whole(&error);
                 let why = because!("kernel_guard.missing", "{cause}", cause = cause);
@@ -68,6 +75,44 @@ impl Protector {
             }
             self.reporter().one(CAPABILITY, CapabilityState::Off, off());
         }
+    }
+
+    /// Until nothing is wanted any more; with the programs goes what they refuse.
+    fn refuse(
+        &self,
+        mut lsm: Lsm,
+        state_dir: &Path,
+        verdicts: &Verdicts,
+        asked: &Wanted,
+        wanted: &impl Fn() -> bool,
+    ) -> Result<(), LsmError> {
+        let (waker, over) = (lsm.waker(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            // Whoever is told that a content may not run relies on it.
+            scope.spawn(|| {
+                let mut known = verdicts.generation();
+                while !over.load(Ordering::Relaxed) {
+                    verdicts.wait_past(known, LOOK);
+                    let now = verdicts.generation();
+                    if std::mem::replace(&mut known, now) != now {
+                        waker.wake();
+                    }
+                }
+            });
+            let mut entered = Entered::default();
+            let mut go_on = || {
+                while wanted() {
+                    self.enter(&mut lsm, &mut entered, state_dir, verdicts, asked)?;
+                    lsm.wait(LOOK)?;
+                    lsm.take(|it| self.hear_refusal(&it));
+                }
+                Ok(())
+            };
+            let ended = go_on();
+            over.store(true, Ordering::Relaxed);
+            drop(lsm);
+            ended
+        })
     }
 
     /// Brings what the kernel refuses in line with the policy and the verdicts.
@@ -102,6 +147,12 @@ impl Protector {
             lsm.release()?;
         }
         entered.protects = asked.agent();
+        let guard = self.guard_process().filter(|_| entered.protects);
+        if guard != entered.guard {
+            // One that has ended meanwhile is followed by another.
+            let done = guard.map(|it| lsm.protect_process(it, lsm::Guarded::Whole));
+            entered.guard = guard.filter(|_| matches!(done, Some(Ok(()))));
+        }
         let unjudged = lsm.counts().unjudged;
         if is_first || changes || unjudged > entered.unjudged {
             entered.unjudged = unjudged;
@@ -115,30 +166,25 @@ impl Protector {
         let path = it.path.display().to_string();
         let (path, change) = match (it.what, it.target) {
             (Refused::Exec, _) => {
-                if self.is_new(&path, Guarded::Refused.as_str()) {
-                    let found = self.rules().guarded(Guarded::Refused, &path, it.pid, it.at);
-                    self.tell(vec![found]);
-                }
-                return;
+                let what = Guarded::Refused;
+                let make = |_| Some(self.rules().guarded(what, &path, it.pid, it.at));
+                return self.tell(what.rule(), &path, make);
             }
             (_, Some(pid)) => (format!("process {pid}"), Tampering::Spared),
             (Refused::Bpf, None) => ("a kernel program".to_owned(), Tampering::Kept),
             (_, None) => (path, Tampering::Kept),
         };
-        if !self.is_new(&path, change.as_str()) {
-            return;
-        }
-        let users = HostRoot::live().ok().map(|it| Users::read(&it));
-        let user = users.and_then(|users| users.name(it.uid).map(str::to_owned));
-        let change = Change {
-            path,
-            change,
-            process: it.name.clone(),
-            pid: it.pid,
-            own: false,
-            user: user.unwrap_or_default(),
-        };
-        self.tell(self.rules().changed(&change, it.at).into_iter().collect());
+        self.tell(CHANGED, &path, |_| {
+            let change = Change {
+                path: path.clone(),
+                change,
+                process: it.name.clone(),
+                pid: it.pid,
+                own: false,
+                user: user_name(it.uid),
+            };
+            self.rules().changed(&change, it.at)
+        });
     }
 }
 
@@ -160,6 +206,13 @@ fn protect(lsm: &mut Lsm, state_dir: &Path) -> Vec<String> {
             try_to(lsm.protect(above, Protection::Name));
         }
     }
+    // What is mounted inside of a folder is another tree to the kernel.
+    for point in mounted_below(state_dir) {
+        try_to(lsm.protect(&point, Protection::Tree));
+    }
+    for file in group_files() {
+        try_to(lsm.protect(&file, Protection::File));
+    }
     try_to(lsm.protect_self());
     // Who uninstalls leaves the permission there before the agent is stopped.
     try_to(lsm.protect(&state_dir.join(permit::FOLDER), Protection::Open));
@@ -169,6 +222,36 @@ fn protect(lsm: &mut Lsm, state_dir: &Path) -> Vec<String> {
         try_to(lsm.protect_process(parent, lsm::Guarded::Orderly));
     }
     failed
+}
+
+fn mounted_below(dir: &Path) -> Vec<PathBuf> {
+    let mounts = Mounts::open().and_then(|mut it| it.list()).unwrap_or_default();
+    let points = mounts.into_iter().map(|it| it.point);
+    points.filter(|it| it.starts_with(dir) && it != dir).collect()
+}
+
+/// Of the agent's control group and those above it; the root has none that could harm.
+fn group_files() -> Vec<PathBuf> {
+    let mounts = Mounts::open().and_then(|mut it| it.list()).unwrap_or_default();
+    let own = state::read(Path::new("/proc/self/cgroup"), SMALL_BYTES_MAX).unwrap_or_default();
+    let (Some(root), Some(group)) =
+        (mounts.iter().find(|it| it.kind == "cgroup2"), own_group(&String::from_utf8_lossy(&own)))
+    else {
+        return Vec::new();
+    };
+    let groups = group.ancestors().filter(|it| !it.as_os_str().is_empty());
+    let files = groups.flat_map(|group| {
+        let folder = root.point.join(group);
+        GROUP_FILES.map(|name| folder.join(name))
+    });
+    files.filter(|it| it.exists()).collect()
+}
+
+/// The line of the one tree of groups in cgroups(7), without the slash before it.
+fn own_group(text: &str) -> Option<PathBuf> {
+    let path = text.lines().find_map(|it| it.strip_prefix("0::/"))?;
+    // Outside of what this process may see.
+    (!path.starts_with("..")).then(|| path.into())
 }
 
 fn shortcomings(lsm: &Lsm, asked: &Wanted, unprotected: &[String]) -> (CapabilityState, Because) {
@@ -189,4 +272,26 @@ fn shortcomings(lsm: &Lsm, asked: &Wanted, unprotected: &[String]) -> (Capabilit
     }
     let cause = reasons.join("; ");
     (CapabilityState::Degraded, because!("kernel_guard.degraded", "{cause}", cause = cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_group_is_the_line_without_a_controller() {
+        for (text, want) in [
+            (
+                "0::/system.slice/garrison-agent.service\n",
+                Some("system.slice/garrison-agent.service"),
+            ),
+            ("12:freezer:/x\n1:name=systemd:/y\n0::/y\n", Some("y")),
+            ("0::/\n", Some("")),
+            ("0::/../other\n", None),
+            ("12:freezer:/x\n", None),
+            ("", None),
+        ] {
+            assert_eq!(own_group(text), want.map(PathBuf::from), "{text:?}");
+        }
+    }
 }

@@ -1,16 +1,15 @@
 //! Threads that look after the agent itself: its files are watched, and the guards over programs are
 //! kept running where the policy wants them.
 
-use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use engine::self_protection::{Change, Guarded, SelfProtection, Tampering};
+use engine::self_protection::{CHANGED, Change, Guarded, SelfProtection, Tampering};
 use model::because;
 use model::because::{Because, whole};
 use model::convert::finding_to_wire;
@@ -25,6 +24,7 @@ use sensor::fanotify::file_watch::FileWatch;
 
 use super::reporter::Reporter;
 use crate::collect::users::Users;
+use crate::detect::merge::Merger;
 use crate::host_root::HostRoot;
 use crate::immutable::{self, Locks};
 use crate::install::Places;
@@ -36,12 +36,8 @@ const WATCH_CAPABILITY: &str = "self_protection";
 const LOCK_CAPABILITY: &str = "agent_lock";
 const GUARD_CAPABILITY: &str = "exec_guard";
 pub(super) const LOOK: Duration = Duration::from_secs(1);
-/// The same of the same file is told once in this span.
-const AGAIN_AFTER: Duration = Duration::from_mins(1);
 /// Refused programs that wait to be entered in the kernel; more are refused by the guard alone.
 const JUDGED_MAX: usize = 1024;
-/// Files whose last telling is remembered.
-const TOLD_MAX: usize = 4096;
 
 /// What these threads share.
 #[derive(Clone)]
@@ -49,9 +45,11 @@ pub(super) struct Protector {
     rules: SelfProtection,
     spool: Spool,
     reporter: Reporter,
-    told: Arc<Mutex<HashMap<(String, String), Instant>>>,
+    told: Arc<Mutex<Merger>>,
     /// What the guard over programs refused, for the kernel to refuse next time.
     judged: Arc<Mutex<Vec<PathBuf>>>,
+    /// The process of the guard over programs; 0: there is none.
+    guard: Arc<AtomicU32>,
     clock: fn() -> Timestamp,
 }
 
@@ -89,6 +87,7 @@ impl Wanted {
 
 /// The running threads.
 pub(super) struct Protection {
+    protector: Protector,
     stop: Arc<AtomicBool>,
     wanted: Arc<Wanted>,
     threads: Vec<JoinHandle<()>>,
@@ -104,6 +103,7 @@ impl Protection {
         for thread in self.threads {
             super::join(thread, "protection");
         }
+        self.protector.tell_rest();
     }
 }
 
@@ -113,7 +113,8 @@ impl Protector {
         (spool, reporter): (Spool, Reporter),
         clock: fn() -> Timestamp,
     ) -> Self {
-        Self { rules, spool, reporter, told: Arc::default(), judged: Arc::default(), clock }
+        let (told, judged, guard) = (Arc::default(), Arc::default(), Arc::default());
+        Self { rules, spool, reporter, told, judged, guard, clock }
     }
 
     pub(super) fn start(
@@ -137,10 +138,11 @@ impl Protector {
         let (dir, known) = (state_dir.to_owned(), verdicts.clone());
         let run = move || it.decide(&dir, &known, &asked, &stopped);
         let kernel = spawn("kernel guard", Box::new(run))?;
-        let (stopped, asked) = (Arc::clone(&stop), Arc::clone(&wanted));
-        let guard =
-            spawn("guard", Box::new(move || self.guard(&verdicts, &asked.refuse, &stopped)))?;
-        Ok(Protection { stop, wanted, threads: vec![watch, lock, kernel, guard] })
+        let (it, stopped, asked) = (self.clone(), Arc::clone(&stop), Arc::clone(&wanted));
+        let run = move || it.keep_guard(&verdicts, &asked.refuse, &stopped);
+        let guard = spawn("guard", Box::new(run))?;
+        let threads = vec![watch, lock, kernel, guard];
+        Ok(Protection { protector: self, stop, wanted, threads })
     }
 
     fn watch(&self, targets: &[PathBuf], stop: &AtomicBool) {
@@ -155,8 +157,9 @@ impl Protector {
             let batch = watch.wait(LOOK).and_then(|_| watch.take((self.clock)()));
             match batch {
                 Ok(batch) => {
-                    let found = batch.events.iter().filter_map(|it| self.judge(it));
-                    self.tell(found.collect());
+                    for it in &batch.events {
+                        self.judge(it);
+                    }
                 }
                 Err(error) => {
                     return self.unwatched(&error);
@@ -173,8 +176,9 @@ impl Protector {
         while !stop.load(Ordering::Relaxed) {
             let wanted = wanted.load(Ordering::Relaxed);
             let (gone, failed) = locks.keep(wanted);
-            let now = (self.clock)();
-            self.tell(gone.iter().filter_map(|it| self.unlocked(it, now)).collect());
+            for path in &gone {
+                self.unlocked(path);
+            }
             let (state, why) = match failed {
                 Some(error) => {
                     let cause = whole(&error);
@@ -195,11 +199,12 @@ impl Protector {
                 None => (CapabilityState::Active, Because::default()),
             };
             self.reporter.one(LOCK_CAPABILITY, state, why);
+            self.tell_due();
             std::thread::sleep(LOOK);
         }
     }
 
-    fn unlocked(&self, path: &Path, now: Timestamp) -> Option<Finding> {
+    fn unlocked(&self, path: &Path) {
         let change = Change {
             path: path.display().to_string(),
             change: Tampering::Unlocked,
@@ -208,7 +213,7 @@ impl Protector {
             own: false,
             user: String::new(),
         };
-        self.rules.changed(&change, now)
+        self.tell(CHANGED, &change.path, |now| self.rules.changed(&change, now));
     }
 
     fn unwatched(&self, error: &dyn std::error::Error) {
@@ -220,29 +225,29 @@ impl Protector {
         self.reporter.one(WATCH_CAPABILITY, CapabilityState::Missing, why);
     }
 
-    fn judge(&self, event: &Event) -> Option<Finding> {
-        let What::File { change, .. } = &event.what else { return None };
-        let (path, change) = understood(change)?;
-        let own = is_own(event.task.pid);
-        if own || !self.is_new(path, change.as_str()) {
-            return None;
+    fn judge(&self, event: &Event) {
+        let What::File { change, .. } = &event.what else { return };
+        let Some((path, change)) = understood(change) else { return };
+        if is_own(event.task.pid) {
+            return;
         }
-        let user = HostRoot::live().ok().map(|it| Users::read(&it));
-        let user = user.and_then(|it| it.name(event.task.uid).map(str::to_owned));
-        let gone = event.task.name.is_empty();
-        let change = Change {
-            path: path.clone(),
-            change,
-            process: event.task.name.clone(),
-            pid: event.task.pid,
-            own,
-            user: user.filter(|_| !gone).unwrap_or_default(),
-        };
-        self.rules.changed(&change, event.at)
+        let task = &event.task;
+        self.tell(CHANGED, path, |_| {
+            let gone = task.name.is_empty();
+            let change = Change {
+                path: path.clone(),
+                change,
+                process: task.name.clone(),
+                pid: task.pid,
+                own: false,
+                user: if gone { String::new() } else { user_name(task.uid) },
+            };
+            self.rules.changed(&change, event.at)
+        });
     }
 
     /// Keeps a guard for as long as the policy wants one.
-    fn guard(&self, verdicts: &Verdicts, wanted: &AtomicBool, stop: &AtomicBool) {
+    fn keep_guard(&self, verdicts: &Verdicts, wanted: &AtomicBool, stop: &AtomicBool) {
         let off = || because!("exec_guard.off", "the policy does not ask before programs start");
         self.reporter.one(GUARD_CAPABILITY, CapabilityState::Off, off());
         while !stop.load(Ordering::Relaxed) {
@@ -265,15 +270,23 @@ impl Protector {
                 };
                 supervise(command, verdicts, |it| self.hear(it), &over);
             });
+            self.guard.store(0, Ordering::Relaxed);
             self.reporter.one(GUARD_CAPABILITY, CapabilityState::Off, off());
         }
     }
 
     fn hear(&self, news: News) {
-        let now = (self.clock)();
         let (what, path, pid) = match news {
-            News::Up => return self.reporter.one(GUARD_CAPABILITY, CapabilityState::Active, ""),
+            News::Began(pid) => {
+                self.guard.store(pid, Ordering::Relaxed);
+                let why = because!(
+                    "exec_guard.begins",
+                    "programs start unexamined until the guard has marked every mount"
+                );
+                return self.reporter.one(GUARD_CAPABILITY, CapabilityState::Degraded, why);
+            }
             News::Down(why) => {
+                self.guard.store(0, Ordering::Relaxed);
                 let why = because!(
                     "exec_guard.lost",
                     "programs start unexamined: the guard was lost, {cause}",
@@ -281,12 +294,14 @@ impl Protector {
                 );
                 return self.reporter.one(GUARD_CAPABILITY, CapabilityState::Missing, why);
             }
-            News::Unguarded { count: 0, .. } => return,
-            News::Unguarded { count, reason } => {
+            News::Guards { unguarded: 0, .. } => {
+                return self.reporter.one(GUARD_CAPABILITY, CapabilityState::Active, "");
+            }
+            News::Guards { unguarded, reason } => {
                 let why = because!(
                     "exec_guard.unguarded",
                     "mounts that are not guarded: {count}, {cause}",
-                    count = count,
+                    count = unguarded,
                     cause = reason
                 );
                 return self.reporter.one(GUARD_CAPABILITY, CapabilityState::Degraded, why);
@@ -302,14 +317,17 @@ impl Protector {
             }
         }
         let path = path.display().to_string();
-        if self.is_new(&path, what.as_str()) {
-            self.tell(vec![self.rules.guarded(what, &path, pid, now)]);
-        }
+        self.tell(what.rule(), &path, |now| Some(self.rules.guarded(what, &path, pid, now)));
     }
 
     /// What the guard over programs refused since the last time.
     pub(super) fn take_judged(&self) -> Vec<PathBuf> {
         std::mem::take(&mut *self.judged.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The process of the guard over programs, while there is one.
+    pub(super) fn guard_process(&self) -> Option<u32> {
+        Some(self.guard.load(Ordering::Relaxed)).filter(|it| *it != 0)
     }
 
     pub(super) fn rules(&self) -> &SelfProtection {
@@ -320,20 +338,42 @@ impl Protector {
         &self.reporter
     }
 
-    pub(super) fn is_new(&self, path: &str, what: &str) -> bool {
+    /// The first alarm of a rule about a subject is told at once; what follows is counted and told
+    /// together, without being made each time.
+    pub(super) fn tell(
+        &self,
+        rule: &str,
+        subject: &str,
+        make: impl FnOnce(Timestamp) -> Option<Finding>,
+    ) {
+        let now = (self.clock)();
+        let mut due = Vec::new();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() >= TOLD_MAX {
-            told.retain(|_, at| at.elapsed() < AGAIN_AFTER);
+        if !told.count(rule, subject, now)
+            && let Some(finding) = make(now)
+        {
+            told.add(finding, now, &mut due);
         }
-        let key = (path.to_owned(), what.to_owned());
-        let again = told.get(&key).is_some_and(|at| at.elapsed() < AGAIN_AFTER);
-        if !again && told.len() < TOLD_MAX {
-            told.insert(key, Instant::now());
-        }
-        !again
+        drop(told);
+        self.send(due);
     }
 
-    pub(super) fn tell(&self, findings: Vec<Finding>) {
+    /// What was counted for long enough.
+    fn tell_due(&self) {
+        let mut due = Vec::new();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.tick((self.clock)(), &mut due);
+        drop(told);
+        self.send(due);
+    }
+
+    /// All that was counted, at the end.
+    fn tell_rest(&self) {
+        let rest = self.told.lock().unwrap_or_else(PoisonError::into_inner).drain();
+        self.send(rest);
+    }
+
+    fn send(&self, findings: Vec<Finding>) {
         if findings.is_empty() {
             return;
         }
@@ -344,6 +384,12 @@ impl Protector {
             tracing::error!(error = whole(&error), "alarms about the agent itself were lost");
         }
     }
+}
+
+/// Empty where nobody has the number.
+pub(super) fn user_name(uid: u32) -> String {
+    let users = HostRoot::live().ok().map(|it| Users::read(&it));
+    users.and_then(|it| it.name(uid).map(str::to_owned)).unwrap_or_default()
 }
 
 /// The agent's program, its unit and its state.

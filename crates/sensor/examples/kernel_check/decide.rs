@@ -11,9 +11,12 @@ use std::time::Instant;
 use libbpf_rs::query::LinkInfoIter;
 use sensor::lsm::{Guarded, Lsm, Protection, Refused};
 
-use crate::{BUSYBOX, Checks, WAIT, busybox, chain, does, itself};
+use crate::{BUSYBOX, Checks, WAIT, busybox, chain, does, itself, itself_says};
 
 const EPERM: i32 = 1;
+/// A control group for the process that is protected, and its files that end or stop it.
+const GROUP: &str = "/sys/fs/cgroup/held";
+const GROUP_FILES: [&str; 2] = ["cgroup.kill", "cgroup.freeze"];
 
 /// What is tried, and whether it worked.
 type Try<'a> = (&'a str, Box<dyn Fn() -> bool + 'a>);
@@ -37,17 +40,41 @@ pub(crate) fn check(checks: &mut Checks, dir: &Path) {
     let opened = if LinkInfoIter::default().next().is_some() { Ok(()) } else { Err("no".into()) };
     checks.that("allowed: the agent opens attachments", opened);
     check_tries(checks, "allowed before", &scene.tries(), true);
+    fs::create_dir(GROUP).unwrap();
+    check_tries(checks, "allowed before", &group_tries(), true);
+    fs::write(format!("{GROUP}/cgroup.procs"), sleeper.id().to_string()).unwrap();
     scene.restore();
+    let flags = || itself_says(&["flags", text(&scene.file)]);
+    // Where the file system has none, the answer is another than that it is not allowed.
+    checks.that("allowed before: change of flags", is(flags().is_some_and(|it| it != EPERM)));
     scene.protect(&mut lsm);
+    for name in GROUP_FILES {
+        lsm.protect(&Path::new(GROUP).join(name), Protection::File).unwrap();
+    }
     lsm.protect_self().unwrap();
     lsm.protect_process(sleeper.id(), Guarded::Whole).unwrap();
     lsm.protect_process(orderly.id(), Guarded::Orderly).unwrap();
     check_tries(checks, "refused", &scene.tries(), false);
+    check_tries(checks, "refused", &group_tries(), false);
+    checks.that("refused: change of flags", is(flags() == Some(EPERM)));
+    spreading_mount(checks, &scene);
     check_tries(checks, "allowed", &scene.harmless(), true);
     let kept = if scene.is_whole() { Ok(()) } else { Err("it is not".to_owned()) };
     checks.that("what is protected is as it was", kept);
     let own = fs::write(&scene.file, "the agent's own").map_err(|it| it.to_string());
     checks.that("allowed: the agent itself writes", own);
+    processes(checks, &mut sleeper, &mut orderly);
+    told(checks, &mut lsm);
+    drop(lsm);
+    scene.restore();
+    check_tries(checks, "allowed after", &scene.tries(), true);
+    let pid = sleeper.id().to_string();
+    check_tries(checks, "allowed after", &[("a limit", try_(|| itself(&["limit", &pid])))], true);
+    checks.that("allowed after: a group is ended", is(write_to_group("cgroup.kill", "1")()));
+    checks.that("allowed after: with the process in it", is(ended(&mut sleeper)));
+}
+
+fn processes(checks: &mut Checks, sleeper: &mut Child, orderly: &mut Child) {
     let processes = refused_to_processes(sleeper.id());
     check_tries(checks, "refused", &processes, false);
     let own = std::process::id().to_string();
@@ -68,20 +95,44 @@ pub(crate) fn check(checks: &mut Checks, dir: &Path) {
         false,
     );
     let pid = orderly.id().to_string();
-    let asked = does(&["kill", &pid]) && ended(&mut orderly);
+    let asked = does(&["kill", &pid]) && ended(orderly);
     checks.that(
         "allowed: SIGTERM to one that ends in order",
         if asked { Ok(()) } else { Err("it lives".to_owned()) },
     );
-    told(checks, &mut lsm);
-    drop(lsm);
-    scene.restore();
-    check_tries(checks, "allowed after", &scene.tries(), true);
-    let pid = sleeper.id().to_string();
-    check_tries(checks, "allowed after", &[("a limit", try_(|| itself(&["limit", &pid])))], true);
-    let killed = does(&["kill", "-9", &pid]) && ended(&mut sleeper);
-    let killed = if killed { Ok(()) } else { Err("it lives".to_owned()) };
-    checks.that("allowed after: SIGKILL", killed);
+}
+
+fn is(it: bool) -> Result<(), String> {
+    if it { Ok(()) } else { Err("it is not so".to_owned()) }
+}
+
+/// A mount in mounts of its own is nobody else's affair, unless they spread to those of the agent.
+fn spreading_mount(checks: &mut Checks, scene: &Scene) {
+    let (dir, file) = (text(&scene.dir), text(&scene.file));
+    let mount = |spread: &str| {
+        let code = format!("{BUSYBOX} mount -o bind {dir}/other {file}");
+        does(&["unshare", "-m", "--propagation", spread, "sh", "-c", &code])
+    };
+    checks.that("allowed: a mount that only its own namespace sees", is(mount("private")));
+    assert!(does(&["mount", "--make-shared", "/tmp"]));
+    checks.that("refused: a mount that spreads from another namespace", is(!mount("unchanged")));
+    checks.that("allowed: one that could spread and does not", is(mount("private")));
+    assert!(does(&["mount", "--make-private", "/tmp"]));
+}
+
+fn write_to_group(file: &'static str, what: &'static str) -> impl Fn() -> bool {
+    move || does(&["sh", "-c", &format!("echo {what} > {GROUP}/{file}")])
+}
+
+/// Nobody is in the group while these work.
+fn group_tries() -> Vec<Try<'static>> {
+    let elsewhere = || itself(&["groups-alone", "/mnt", "held/cgroup.kill"]);
+    vec![
+        ("end of a control group", try_(write_to_group("cgroup.kill", "1"))),
+        ("freezing of a control group", try_(write_to_group("cgroup.freeze", "1"))),
+        ("its thaw", try_(write_to_group("cgroup.freeze", "0"))),
+        ("end of a control group by another mount of it", try_(elsewhere)),
+    ]
 }
 
 fn refuses_programs(checks: &mut Checks, lsm: &mut Lsm, dir: &Path) {
@@ -179,11 +230,18 @@ impl Scene {
             ("change of mode", shell(format!("{BUSYBOX} chmod 600 {file}"))),
             ("change of owner", shell(format!("{BUSYBOX} chown 1 {file}"))),
             ("change of times", shell(format!("{BUSYBOX} touch -d 2001-01-01 {file}"))),
+            ("change of the access list", try_(move || itself(&["access-list", file]))),
             ("link", shell(format!("{BUSYBOX} ln {file} {dir}/link"))),
             (
                 "mount upon",
                 shell(format!(
                     "{BUSYBOX} mount -o bind {dir}/other {file} && {BUSYBOX} umount {file}"
+                )),
+            ),
+            (
+                "mount inside of a tree",
+                shell(format!(
+                    "{BUSYBOX} mount -t tmpfs none {tree}/below && {BUSYBOX} umount {tree}/below"
                 )),
             ),
             (
@@ -223,6 +281,10 @@ impl Scene {
         let (dir, file, tree) = (text(&self.dir), text(&self.file), text(&self.tree));
         vec![
             ("read", shell(format!("{BUSYBOX} cat {file} {tree}/below/inner"))),
+            (
+                "its own place when memory runs out",
+                shell("echo 500 > /proc/self/oom_score_adj".into()),
+            ),
             ("write beside", shell(format!("echo x > {dir}/beside && {BUSYBOX} rm {dir}/beside"))),
             (
                 "all of it below what is left open",
@@ -254,6 +316,10 @@ fn refused_to_processes(pid: u32) -> Vec<Try<'static>> {
         ("a limit on its time", try_(move || itself(&["limit", &pid.to_string()]))),
         ("opening the attachments of programs", try_(|| itself(&["open-links"]))),
         (
+            "its place when memory runs out",
+            try_(move || does(&["sh", "-c", &format!("echo 1000 > /proc/{pid}/oom_score_adj")])),
+        ),
+        (
             "opening its memory",
             try_(move || does(&["sh", "-c", &format!("exec 3<>/proc/{pid}/mem")])),
         ),
@@ -278,7 +344,7 @@ fn told(checks: &mut Checks, lsm: &mut Lsm) {
         let is_whole = it.pid > 1
             && !it.name.is_empty()
             && is_process == it.target.is_some()
-            && is_file == it.path.starts_with("/tmp/check");
+            && is_file == (it.path.starts_with("/tmp/check") || it.path.starts_with(GROUP));
         kinds.insert(format!("{:?}", it.what));
         if !is_whole {
             wrong.push(it);

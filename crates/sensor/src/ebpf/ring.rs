@@ -97,6 +97,12 @@ impl Ring {
         }
     }
 
+    /// Has a write to the event counter `wake` end a wait too.
+    pub(crate) fn woken_by(&self, wake: &impl AsFd) -> io::Result<()> {
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        Ok(epoll::add(&self.waiter, wake, epoll::EventData::new_u64(1), flags)?)
+    }
+
     /// Every finished record, in order, up to the first that is still being written.
     pub(crate) fn take(&mut self, mut each: impl FnMut(&[u8])) {
         let mut at = self.consumer.position().load(Ordering::Relaxed);

@@ -38,8 +38,12 @@ const FOREIGN_KINDS: [&str; 8] = ["nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "
 /// One mounted file system.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mount {
+    /// The kernel's number of it, as in the `mnt_id` of an open file.
+    pub id: u32,
     /// `major:minor`.
     pub device: String,
+    /// The folder of the file system that is seen at `point`.
+    pub root: PathBuf,
     pub point: PathBuf,
     pub kind: String,
 }
@@ -55,15 +59,20 @@ impl Mount {
     }
 }
 
-/// The table of mounts of this process' namespace.
+/// The table of mounts as a process sees them.
 #[derive(Debug)]
 pub struct Mounts {
     file: File,
 }
 
 impl Mounts {
+    /// As this process sees them.
     pub fn open() -> std::io::Result<Self> {
         Ok(Self { file: File::open("/proc/self/mountinfo")? })
+    }
+
+    pub fn of(pid: u32) -> std::io::Result<Self> {
+        Ok(Self { file: File::open(format!("/proc/{pid}/mountinfo"))? })
     }
 
     pub fn list(&mut self) -> std::io::Result<Vec<Mount>> {
@@ -86,11 +95,14 @@ pub fn parse(bytes: &[u8]) -> Vec<Mount> {
     let line = |line: &[u8]| {
         let text = String::from_utf8_lossy(line);
         let (head, tail) = text.split_once(" - ")?;
-        let mut fields = head.split(' ').skip(2);
-        let (device, point) = (fields.next()?, fields.nth(1)?);
+        let mut fields = head.split(' ');
+        let id = fields.next()?.parse().ok()?;
+        let (device, root, point) = (fields.nth(1)?, fields.next()?, fields.next()?);
         let kind = tail.split(' ').next().filter(|it| !it.is_empty())?;
         Some(Mount {
+            id,
             device: device.to_owned(),
+            root: unescape(root).into(),
             point: unescape(point).into(),
             kind: kind.to_owned(),
         })
@@ -112,8 +124,11 @@ mod tests {
     fn the_table_is_read() {
         let text = "22 28 0:21 / /proc rw,nosuid - proc proc rw\n\
             28 0 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n\
-            40 28 0:44 / /mnt/a\\040b rw - fuse.sshfs host:/ rw\n\nbroken line\n1 2 3:4 / \n";
+            40 28 0:44 /sub /mnt/a\\040b rw - fuse.sshfs host:/ rw\n\nbroken line\n1 2 3:4 / \n";
         let found = parse(text.as_bytes());
+        let ids: Vec<(u32, &str)> =
+            found.iter().map(|it| (it.id, it.root.to_str().unwrap())).collect();
+        assert_eq!(ids, [(22, "/"), (28, "/"), (40, "/sub")]);
         let seen: Vec<(&str, &str, bool, bool)> = found
             .iter()
             .map(|it| {

@@ -3,20 +3,23 @@
 //!
 //! Nothing waits for user space and nothing is left behind: with this process everything is
 //! allowed again. What it cannot prevent: a service manager that stops the service, a reboot,
-//! modules of the kernel, and whatever root does to the control group or the disk beneath.
+//! modules of the kernel, moving the agent to another control group, and whatever root does to the
+//! disk beneath.
 
 mod load;
 pub mod record;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
 use model::time::Timestamp;
+use rustix::event::{EventfdFlags, eventfd};
 
 pub use load::BY_CONTENT;
 pub use record::Refused;
@@ -82,7 +85,8 @@ pub enum Protection {
     Tree = 2,
     /// Below it everything is allowed, whatever is protected above.
     Open = 4,
-    /// Neither renamed, removed nor mounted upon: the way to what is protected.
+    /// Neither renamed, removed nor, where the agent or the first process sees it, mounted upon:
+    /// the way to what is protected.
     Name = 8,
 }
 
@@ -133,6 +137,7 @@ struct Learned {
 pub struct Lsm {
     loaded: Loaded,
     ring: Ring,
+    wake: Arc<OwnedFd>,
     /// A file of memory: the one whose opening says which thread asks.
     probe: File,
     /// What is protected, as it was named.
@@ -144,6 +149,19 @@ pub struct Lsm {
     own: Process,
     /// Grows with every change of the contents.
     generation: u32,
+    /// Numbers of the mounts that this process sees, and those that the first one does.
+    mounts: [u32; 2],
+}
+
+/// See [`Lsm::waker`].
+#[derive(Clone, Debug)]
+pub struct Waker(Arc<OwnedFd>);
+
+impl Waker {
+    pub fn wake(&self) {
+        // A counter that is full has not been looked at, and ends the wait as it is.
+        let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
+    }
 }
 
 impl Lsm {
@@ -157,12 +175,16 @@ impl Lsm {
         }
         let loaded = load::load()?;
         let ring = Ring::open(&loaded.refusals, RING_BYTES).map_err(LsmError::Ring)?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        let wake = wake.map_err(|it| LsmError::Ring(it.into()))?;
+        ring.woken_by(&wake).map_err(LsmError::Ring)?;
         let name = "garrison-probe";
         let probe = rustix::fs::memfd_create(name, rustix::fs::MemfdFlags::CLOEXEC);
         let probe = File::from(probe.map_err(|it| LsmError::Ring(it.into()))?);
         let mut it = Self {
             loaded,
             ring,
+            wake: Arc::new(wake),
             probe,
             places: HashMap::new(),
             contents: HashSet::new(),
@@ -170,6 +192,7 @@ impl Lsm {
             processes: HashSet::new(),
             own: Process::default(),
             generation: 0,
+            mounts: ["self", "1"].map(mounts_of),
         };
         let own = it.learn(Path::new("/proc/self/stat"))?;
         it.own = process(own.pid, own.started_ticks);
@@ -272,6 +295,7 @@ impl Lsm {
 
     /// Protects another process of the agent and lets it do what is refused to others.
     pub fn protect_process(&mut self, pid: u32, how: Guarded) -> Result<(), LsmError> {
+        self.forget_ended()?;
         let task = procfs::task(pid).ok_or(LsmError::NoProcess(pid))?;
         let orderly = if how == Guarded::Orderly { ORDERLY } else { 0 };
         let process = process(pid, task.started_ns / TICK_NS);
@@ -280,7 +304,21 @@ impl Lsm {
         Ok(())
     }
 
-    /// Waits up to `timeout` for a refusal.
+    /// The map has room for the living only.
+    fn forget_ended(&mut self) -> Result<(), LsmError> {
+        for ended in self.processes.extract_if(|it| !is_alive(it)) {
+            let map = &self.loaded.processes;
+            map.delete(&ended).map_err(|it| LsmError::Map("processes", it))?;
+        }
+        Ok(())
+    }
+
+    /// Ends a wait from another thread.
+    pub fn waker(&self) -> Waker {
+        Waker(Arc::clone(&self.wake))
+    }
+
+    /// Waits up to `timeout` for a refusal, or to be woken.
     pub fn wait(&self, timeout: Duration) -> Result<bool, LsmError> {
         self.ring.wait(timeout).map_err(LsmError::Ring)
     }
@@ -309,14 +347,17 @@ impl Lsm {
     /// Writes `struct orders`; with a probe, its programs learn what is opened next.
     fn order(&self, probe: Option<(u64, u32)>) -> Result<(), LsmError> {
         let (inode, device) = probe.unwrap_or_default();
-        let mut bytes = Vec::with_capacity(40);
+        let mut bytes = Vec::with_capacity(48);
         for count in [self.places.len(), self.files.len(), self.contents.len()] {
             bytes.extend((count as u32).to_ne_bytes());
         }
         bytes.extend(self.generation.to_ne_bytes());
         bytes.extend(clock::boot_offset_ns().to_ne_bytes());
         bytes.extend(inode.to_ne_bytes());
-        bytes.extend(u64::from(device).to_ne_bytes());
+        let [own, first] = self.mounts;
+        for number in [device, own, first, 0] {
+            bytes.extend(number.to_ne_bytes());
+        }
         put(&self.loaded.orders, "orders", &[0; 4], &bytes)
     }
 
@@ -359,6 +400,16 @@ fn process(pid: u32, started_ticks: u64) -> Process {
     let (number, _) = rest.split_at_mut(4);
     number.copy_from_slice(&pid.to_ne_bytes());
     key
+}
+
+fn is_alive(key: &Process) -> bool {
+    let pid = key.get(8..12).and_then(|it| it.try_into().ok()).map_or(0, u32::from_ne_bytes);
+    procfs::task(pid).is_some_and(|it| process(pid, it.started_ns / TICK_NS) == *key)
+}
+
+/// Number of the mounts that a process sees; 0, which none have, where that cannot be known.
+fn mounts_of(process: &str) -> u32 {
+    std::fs::metadata(format!("/proc/{process}/ns/mnt")).map_or(0, |it| it.ino() as u32)
 }
 
 /// `struct object`.

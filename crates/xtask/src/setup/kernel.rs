@@ -1,4 +1,4 @@
-//! The distribution's stock kernel, fetched as a package and taken apart without being installed.
+//! The distribution's kernels, fetched as packages and taken apart without being installed.
 
 use std::{
     fs,
@@ -9,16 +9,35 @@ use anyhow::{Context, Result, bail};
 
 use crate::shell::{self, Shell};
 
-/// Debian's name for its newest kernel of virtual machines; it depends on the one that it is.
-const META_PACKAGE: &str = "linux-image-cloud-amd64";
 const PREFIX: &str = "linux-image-";
 
-pub(crate) fn image(shell: &Shell) -> PathBuf {
-    shell.cache.join("kernel/vmlinuz")
+/// One of the distribution's kernels for virtual machines.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kernel {
+    /// The package that depends on the newest of them.
+    package: &'static str,
+    /// Of the cache.
+    folder: &'static str,
+}
+
+/// What a host of the distribution runs.
+pub(crate) const STOCK: Kernel = Kernel { package: "linux-image-cloud-amd64", folder: "kernel" };
+/// What it may run, and the next distribution does.
+pub(crate) const NEWER: Kernel =
+    Kernel { package: "linux-image-6.12-cloud-amd64", folder: "kernel-6.12" };
+
+impl Kernel {
+    pub(crate) fn image(self, shell: &Shell) -> PathBuf {
+        shell.cache.join(self.folder).join("vmlinuz")
+    }
 }
 
 pub(super) fn ensure(shell: &Shell) -> Result<()> {
-    let image = image(shell);
+    [STOCK, NEWER].into_iter().try_for_each(|it| fetch(shell, it))
+}
+
+fn fetch(shell: &Shell, kernel: Kernel) -> Result<()> {
+    let image = kernel.image(shell);
     if image.is_file() {
         return Ok(());
     }
@@ -26,12 +45,12 @@ pub(super) fn ensure(shell: &Shell) -> Result<()> {
     let unpacked = folder.join("unpacked");
     let _ = fs::remove_dir_all(folder);
     fs::create_dir_all(&unpacked).with_context(|| format!("cannot make {}", unpacked.display()))?;
-    let mut name = newest(shell)?;
+    let mut name = newest(shell, kernel)?;
     if name.is_none() {
         shell::step("apt-get update", shell.command("apt-get").args(["update", "-qq"]))?;
-        name = newest(shell)?;
+        name = newest(shell, kernel)?;
     }
-    let name = name.with_context(|| format!("apt does not know {META_PACKAGE}"))?;
+    let name = name.with_context(|| format!("apt does not know {}", kernel.package))?;
     let mut download = shell.command("apt-get");
     download.current_dir(folder).args(["download", "-qq", &name]);
     shell::step(&format!("apt-get download {name}"), &mut download)?;
@@ -45,8 +64,8 @@ pub(super) fn ensure(shell: &Shell) -> Result<()> {
 }
 
 /// The package that the meta package stands for.
-fn newest(shell: &Shell) -> Result<Option<String>> {
-    let output = shell.command("apt-cache").args(["depends", META_PACKAGE]).output();
+fn newest(shell: &Shell, kernel: Kernel) -> Result<Option<String>> {
+    let output = shell.command("apt-cache").args(["depends", kernel.package]).output();
     let output = output.context("cannot start apt-cache")?;
     Ok(dependency(&String::from_utf8_lossy(&output.stdout)))
 }

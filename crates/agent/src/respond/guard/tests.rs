@@ -25,8 +25,9 @@ fn lines_say_what_they_say() {
         ("O", Some(News::Told(Told::Overflow))),
         (
             "M 2 /x is of kind nfs",
-            Some(News::Unguarded { count: 2, reason: "/x is of kind nfs".to_owned() }),
+            Some(News::Guards { unguarded: 2, reason: "/x is of kind nfs".to_owned() }),
         ),
+        ("M 0 ", Some(News::Guards { unguarded: 0, reason: String::new() })),
         ("R x /tmp", None),
         ("running 1 test", None),
         ("", None),
@@ -102,7 +103,8 @@ fn what_is_refused_does_not_start_and_a_stopped_guard_holds_nobody_up() {
             command.env(CHILD, &place).stderr(Stdio::null());
             command
         };
-        let ups = || news.lock().unwrap().iter().filter(|it| **it == News::Up).count();
+        let guards = |it: &News| matches!(it, News::Guards { unguarded: 0, .. });
+        let ups = || news.lock().unwrap().iter().filter(|it| guards(it)).count();
         let has = |is: &dyn Fn(&News) -> bool| news.lock().unwrap().iter().any(is);
         // Threads started here share the mounts of this one.
         std::thread::scope(|scope| {
@@ -110,7 +112,7 @@ fn what_is_refused_does_not_start_and_a_stopped_guard_holds_nobody_up() {
             let _stopping = Stopping(&stop);
             scope
                 .spawn(|| supervise(command, &verdicts, |it| news.lock().unwrap().push(it), &stop));
-            until("a first guard", || has(&|it| matches!(it, News::Unguarded { count: 0, .. })));
+            until("a first guard", || ups() == 1);
             assert!(starts(&good) && starts(&evil), "nothing is refused yet");
             verdicts.set(digest, Verdict::Malicious, "a test").unwrap();
             until("the verdict is known", || !starts(&evil));
@@ -133,6 +135,34 @@ fn what_is_refused_does_not_start_and_a_stopped_guard_holds_nobody_up() {
     };
     std::thread::spawn(test).join().unwrap();
     assert!(SILENT_MAX < Duration::from_secs(1));
+}
+
+/// Two file systems of one table cannot be guarded: one by its kind, one because it is gone.
+#[test]
+fn what_is_not_marked_is_said_and_said_no_more_when_it_is_gone() {
+    let mount = |device: &str, point: &str, kind: &str| Mount {
+        id: 1,
+        root: "/".into(),
+        device: device.to_owned(),
+        point: point.into(),
+        kind: kind.to_owned(),
+    };
+    let table = [
+        mount("0:1", "/proc", "proc"),
+        mount("8:1", "/", "ext4"),
+        mount("8:1", "/srv/bind", "ext4"),
+        mount("0:9", "/mnt/far", "nfs4"),
+        mount("0:7", "/mnt/gone", "tmpfs"),
+    ];
+    let marked = Mutex::new(Vec::new());
+    let mark = |path: &Path| {
+        marked.lock().unwrap().push(path.to_owned());
+        if path.ends_with("gone") { Err("cannot watch it".to_owned()) } else { Ok(()) }
+    };
+    assert_eq!(mark_all(&table, mark), ["/mnt/far is of kind nfs4", "cannot watch it"]);
+    assert_eq!(mark_all(&table[..2], mark), [""; 0]);
+    let paths: Vec<PathBuf> = marked.into_inner().unwrap();
+    assert_eq!(paths, ["/", "/mnt/gone", "/"].map(PathBuf::from), "again at every look");
 }
 
 struct Stopping<'a>(&'a AtomicBool);
