@@ -484,7 +484,8 @@ pub fn digest_file(file: File, size: u64) -> Result<Digested, std::io::Error> {
     digest_and_compare(file, size, None)
 }
 
-fn digest_and_compare(
+/// The same, and whether the content is the one with the digest `wanted`.
+pub(crate) fn digest_and_compare(
     file: File,
     size: u64,
     wanted: Option<FileDigest>,

@@ -11,6 +11,7 @@ pub mod block;
 pub mod guard;
 pub mod journal;
 pub mod kill;
+pub mod spare;
 pub mod step;
 #[cfg(test)]
 mod tests;
@@ -46,7 +47,8 @@ use block::protected::{self, Protected};
 use block::{Blocker, Wanted, named};
 use journal::{Begun, Journal};
 use kill::{KillError, Killer};
-use step::Step;
+use spare::{Packages, Spared};
+use step::{Explain, Step};
 use vault::kept::{Kept, Why};
 use vault::{Vault, VaultError};
 
@@ -80,6 +82,7 @@ pub struct Responder {
     vault: Vault,
     blocker: Blocker,
     verdicts: Verdicts,
+    packages: Packages,
     policy: Policy,
     servers: Vec<String>,
     protected: Protected,
@@ -120,6 +123,7 @@ impl Responder {
             vault,
             blocker,
             verdicts,
+            packages: Packages::default(),
             policy,
             servers,
             protected: Protected::default(),
@@ -268,7 +272,9 @@ impl Responder {
         automatic: bool,
         now: Timestamp,
     ) -> Vec<Record> {
-        let steps = self.plan_isolation(&order);
+        // What its processes tell of a file is looked at as long as they are there.
+        let files = self.look_at_files(&order);
+        let steps = self.plan_isolation(&order, &files);
         let report = |steps: &[Step]| report(task, &order.finding, "isolate", steps, now);
         if order.plan_only {
             return vec![report(&steps)];
@@ -284,7 +290,8 @@ impl Responder {
         let mut steps = Vec::new();
         let mut records = Vec::new();
         if order.refuse_content {
-            steps.extend(order.files.iter().map(|it| self.refuse(it, &order.finding)));
+            let harmful = files.iter().filter(|it| it.may_refuse());
+            steps.extend(harmful.map(|it| self.refuse(&it.target, &order.finding)));
         }
         let killer = Killer::new(&self.root);
         for target in &order.processes {
@@ -300,9 +307,13 @@ impl Responder {
             automatic,
             refuse: order.refuse_content,
         };
-        for target in &order.files {
-            let step = file_step(&target.path);
-            match self.vault.isolate(target, &why, now) {
+        for file in &files {
+            let step = file_step(&file.target.path);
+            if let Some(why) = &file.stays {
+                steps.push(step.failed(why));
+                continue;
+            }
+            match self.vault.isolate(&file.target, &why, now) {
                 Ok(kept) => {
                     records.push(self.isolated(&kept, now));
                     let left = kept.links_left();
@@ -319,11 +330,43 @@ impl Responder {
         records
     }
 
-    fn plan_isolation(&self, order: &IsolateTask) -> Vec<Step> {
+    /// Where the files of a task really lie, and which of them stay there.
+    fn look_at_files(&mut self, order: &IsolateTask) -> Vec<Looked> {
+        if !order.files.is_empty() {
+            self.packages.refresh(&self.root);
+        }
+        let mut looked: Vec<Looked> = Vec::new();
+        for target in &order.files {
+            let found = spare::on_host(Path::new(&target.path), &order.processes);
+            let (path, stays) = match found {
+                Ok(path) => (path, None),
+                Err(why) => (PathBuf::from(&target.path), Some(why)),
+            };
+            let mut target = target.clone();
+            // A path that is no text is none that a task could name.
+            if let Some(text) = path.to_str() {
+                text.clone_into(&mut target.path);
+            }
+            looked.push(Looked { target, stays });
+        }
+        let targets: Vec<FileTarget> = looked.iter().map(|it| it.target.clone()).collect();
+        for (index, it) in looked.iter_mut().enumerate().filter(|(_, it)| it.stays.is_none()) {
+            let path = Path::new(&it.target.path);
+            let others = targets.iter().enumerate().filter(|(other, _)| *other != index);
+            let others: Vec<FileTarget> = others.map(|(_, it)| it.clone()).collect();
+            it.stays = self.packages.spare(&self.root, path).or_else(|| {
+                spare::script_of(path, &order.processes, &others).map(Spared::Interpreter)
+            });
+        }
+        looked
+    }
+
+    fn plan_isolation(&self, order: &IsolateTask, files: &[Looked]) -> Vec<Step> {
         let mut steps = Vec::new();
         let killer = Killer::new(&self.root);
         if order.refuse_content {
-            steps.extend(order.files.iter().map(refuse_step));
+            let harmful = files.iter().filter(|it| it.may_refuse());
+            steps.extend(harmful.map(|it| refuse_step(&it.target)));
         }
         for target in &order.processes {
             match killer.plan(target) {
@@ -333,11 +376,15 @@ impl Responder {
                 }
             }
         }
-        for target in &order.files {
-            let step = file_step(&target.path);
-            steps.push(match self.vault.plan(target) {
+        for file in files {
+            let step = file_step(&file.target.path);
+            let planned = match &file.stays {
+                Some(why) => Err(why.because()),
+                None => self.vault.plan(&file.target).map_err(|it| it.because()),
+            };
+            steps.push(match planned {
                 Ok(()) => step,
-                Err(error) => step.failed(&error),
+                Err(why) => step.refused(why),
             });
         }
         steps
@@ -348,6 +395,19 @@ impl Responder {
         let Some(digest) = digest(&target.sha256) else {
             return step.refused(because!("step.no_digest", "the task names no SHA-256"));
         };
+        if let Some(error) = self.vault.protects(Path::new(&target.path)) {
+            return step.failed(&error);
+        }
+        let size = std::fs::metadata(&target.path).ok().map(|it| it.len());
+        if let Some((path, package)) = self.packages.program_of(&self.root, &target.sha256, size) {
+            let path = path.display().to_string();
+            return step.refused(because!(
+                "step.packaged_content",
+                "{path} of the package {package} has the same content",
+                path = path,
+                package = package
+            ));
+        }
         match self.verdicts.set(digest, Verdict::Malicious, finding) {
             Ok(()) => step.done(),
             Err(error) => step.failed(&error),
@@ -521,6 +581,21 @@ impl Responder {
         if let Err(error) = state::write_json(&self.dir.join("done.json"), &self.done) {
             tracing::warn!(error = whole(&error), "which tasks are done could not be kept");
         }
+    }
+}
+
+/// A file of a task as it was found.
+#[derive(Debug)]
+struct Looked {
+    /// By its path on this host.
+    target: FileTarget,
+    stays: Option<Spared>,
+}
+
+impl Looked {
+    /// What only its container sees may still be refused to run.
+    fn may_refuse(&self) -> bool {
+        matches!(self.stays, None | Some(Spared::Unreachable))
     }
 }
 

@@ -85,6 +85,8 @@ pub enum VaultError {
     Full,
     #[error("there is something at {} now, and it is not overwritten", .0.display())]
     Occupied(PathBuf),
+    #[error("the folder {} is gone; make it, then restore the file again", .0.display())]
+    NoFolder(PathBuf),
     #[error("the vault has no file {0}")]
     Unknown(String),
     #[error("the vault's encryption")]
@@ -141,6 +143,7 @@ impl Explain for VaultError {
             Self::NoRoom => because!("vault.no_room", "the disk of the vault has too little room"),
             Self::Full => of("vault.full", "max", &FILES_MAX),
             Self::Occupied(path) => of("vault.occupied", "path", &path.display()),
+            Self::NoFolder(path) => of("vault.no_folder", "path", &path.display()),
             Self::Unknown(id) => of("vault.unknown", "name", id),
             Self::Seal(error) => of("vault.seal", "cause", &whole(error)),
             Self::State(error) => of("vault.record", "cause", &whole(error)),
@@ -213,6 +216,11 @@ impl Vault {
         self.check(&found, &target.sha256).map(drop)
     }
 
+    /// Why the file is never taken away, whatever its content: the agent, or the host, needs it.
+    pub fn protects(&self, path: &Path) -> Option<VaultError> {
+        self.spares(&find(path).ok()?).err()
+    }
+
     /// Takes the file away if it still has the content that was meant.
     pub fn isolate(
         &mut self,
@@ -272,7 +280,10 @@ impl Vault {
     pub fn restore(&mut self, id: &str) -> Result<Restored, VaultError> {
         let kept = self.isolated(id)?;
         let path = kept.path().to_owned();
-        let (folder, name) = parent(&path)?;
+        let (folder, name) = parent(&path).map_err(|error| match error {
+            VaultError::Gone(it) => VaultError::NoFolder(it.parent().unwrap_or(&it).to_owned()),
+            other => other,
+        })?;
         if exists(&folder, &name)? {
             return Err(VaultError::Occupied(path));
         }
@@ -284,7 +295,9 @@ impl Vault {
             Err(error) => {
                 self.crashed(&error)?;
                 let _ = rustix::fs::unlinkat(&folder, half_made(id), AtFlags::empty());
-                self.advance(id, Stage::Isolated)?;
+                if let Err(unwritten) = self.advance(id, Stage::Isolated) {
+                    tracing::warn!(error = whole(&unwritten), "a record of the vault is behind");
+                }
                 return Err(error);
             }
         };
@@ -303,23 +316,17 @@ impl Vault {
         Ok(kept)
     }
 
+    /// One whose record could not be set back when restoring it failed, on a full disk, is here
+    /// as well.
     fn isolated(&self, id: &str) -> Result<Kept, VaultError> {
-        let kept = self.files.get(id).filter(|it| it.stage == Stage::Isolated);
+        let is_here = |it: &&Kept| matches!(it.stage, Stage::Isolated | Stage::Restoring);
+        let kept = self.files.get(id).filter(is_here);
         kept.cloned().ok_or_else(|| VaultError::Unknown(id.to_owned()))
     }
 
     /// The file is the one that was meant, and may and can be taken.
     fn check(&self, found: &Found, sha256: &str) -> Result<(), VaultError> {
-        let protected = |why| VaultError::Protected { path: found.path.clone(), why };
-        if found.path.starts_with(self.dir.parent().unwrap_or(&self.dir)) {
-            return Err(protected(Untouched::Own));
-        }
-        if is_same("/proc/self/exe", &found.stat) {
-            return Err(protected(Untouched::Program));
-        }
-        if runs_as_first(&found.stat) {
-            return Err(protected(Untouched::Loader));
-        }
+        self.spares(found)?;
         let size = found.stat.st_size as u64;
         if size > FILE_BYTES_MAX {
             return Err(VaultError::TooLarge(size));
@@ -334,6 +341,20 @@ impl Vault {
         }
         let digest = digest(&found.file).map_err(|it| failed("read", &found.path, it))?;
         if digest == sha256 { Ok(()) } else { Err(VaultError::Changed(found.path.clone())) }
+    }
+
+    fn spares(&self, found: &Found) -> Result<(), VaultError> {
+        let protected = |why| Err(VaultError::Protected { path: found.path.clone(), why });
+        if found.path.starts_with(self.dir.parent().unwrap_or(&self.dir)) {
+            return protected(Untouched::Own);
+        }
+        if is_same("/proc/self/exe", &found.stat) {
+            return protected(Untouched::Program);
+        }
+        if runs_as_first(&found.stat) {
+            return protected(Untouched::Loader);
+        }
+        Ok(())
     }
 
     fn copy(&self, found: &Found, id: &str) -> Result<(), VaultError> {
@@ -422,9 +443,10 @@ impl Vault {
             },
         )?;
         self.reach("renamed")?;
+        // It is back: what is missing from here on does not take it away again.
         shortcomings.extend(link_again(kept, folder, name));
-        kept.set_flags(&file).map_err(fail)?;
-        sync_fd(folder, path)?;
+        shortcomings.extend(kept.set_flags(&file).err().map(|it| format!("flags: {it}")));
+        shortcomings.extend(sync_fd(folder, path).err().map(|it| whole(&it)));
         Ok(shortcomings)
     }
 

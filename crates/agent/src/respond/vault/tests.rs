@@ -207,10 +207,81 @@ fn what_stands_there_by_now_is_not_overwritten() {
     assert_eq!(fs::read(&subject.path).unwrap(), b"new");
     fs::remove_file(&subject.path).unwrap();
     fs::remove_dir(subject.path.parent().unwrap()).unwrap();
-    assert!(matches!(vault.restore(&kept.id), Err(VaultError::Gone(_))));
+    assert!(matches!(vault.restore(&kept.id), Err(VaultError::NoFolder(_))));
     vault.discard(&kept.id).unwrap();
     assert!(matches!(vault.discard(&kept.id), Err(VaultError::Unknown(_))));
     assert_eq!(fs::read_dir(&vault.dir).unwrap().count(), 1, "only the key is left");
+}
+
+/// A small file system on the mounts of the calling thread alone.
+fn small(dir: &Path, options: &std::ffi::CStr) -> bool {
+    let flags = rustix::mount::MountFlags::empty();
+    let mounted = sensor::namespace::private_mounts()
+        .and_then(|()| Ok(rustix::mount::mount("none", dir, "tmpfs", flags, options)?));
+    if let Err(error) = &mounted {
+        println!("skipped: no mounts of its own: {error}");
+    }
+    mounted.is_ok()
+}
+
+fn target(path: &Path, content: &[u8]) -> FileTarget {
+    let sha256 = HEXLOWER.encode(&Sha256::digest(content));
+    FileTarget { path: path.display().to_string(), sha256 }
+}
+
+fn on_own_thread(test: impl FnOnce() + Send + 'static) {
+    assert!(std::thread::spawn(test).join().is_ok());
+}
+
+#[test]
+fn what_cannot_be_removed_stays_and_leaves_nothing_in_the_vault() {
+    on_own_thread(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let place = tempfile::tempdir().unwrap();
+        if !small(place.path(), c"size=1m") {
+            return;
+        }
+        let file = place.path().join("file");
+        fs::write(&file, "content").unwrap();
+        let mut vault = Vault::open(dir.path().join("vault")).unwrap().0;
+        let read_only = rustix::mount::MountFlags::RDONLY;
+        rustix::mount::mount_remount(place.path(), read_only, c"").unwrap();
+        let error = vault.isolate(&target(&file, b"content"), &why(), now()).unwrap_err();
+        assert!(whole(&error).contains("Read-only file system"), "{}", whole(&error));
+        assert_eq!(fs::read(&file).unwrap(), b"content");
+        assert_eq!(vault.files().count(), 0);
+        assert_eq!(fs::read_dir(&vault.dir).unwrap().count(), 1, "only the key is left");
+    });
+}
+
+#[test]
+fn a_full_disk_keeps_a_file_where_it_is() {
+    on_own_thread(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let place = tempfile::tempdir().unwrap();
+        if !small(place.path(), c"size=256k") {
+            return;
+        }
+        let content = vec![7; 100_000];
+        let file = place.path().join("file");
+        fs::write(&file, &content).unwrap();
+        let mut full = Vault::open(place.path().join("vault")).unwrap().0;
+        let other = dir.path().join("other");
+        fs::write(&other, &content).unwrap();
+        let refused = full.isolate(&target(&other, &content), &why(), now());
+        assert!(matches!(refused, Err(VaultError::NoRoom)) && other.exists());
+        let mut vault = Vault::open(dir.path().join("vault")).unwrap().0;
+        let kept = vault.isolate(&target(&file, &content), &why(), now()).unwrap();
+        let filler = place.path().join("filler");
+        assert!(fs::write(&filler, vec![0; 1 << 20]).is_err(), "the disk is full");
+        let error = vault.restore(&kept.id).unwrap_err();
+        assert!(whole(&error).contains("No space left"), "{}", whole(&error));
+        let names = || fs::read_dir(place.path()).unwrap().map(|it| it.unwrap().file_name());
+        assert!(names().all(|it| it == "filler" || it == "vault"), "nothing half made is left");
+        fs::remove_file(&filler).unwrap();
+        vault.restore(&kept.id).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), content);
+    });
 }
 
 /// Runs `act` on a vault that crashes after `cut` points; true if it came to its end.
