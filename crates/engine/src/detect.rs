@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::content::{Catalogue, Maturity, Rule};
 use crate::event::{Category, Event, Field};
+use crate::sigma::carried;
 use crate::sigma::column::{Column, View};
 use crate::sigma::correlation::{Correlation, Memory, share_bytes};
 use crate::sigma::expression::{TestId, Tests, searched};
@@ -137,6 +138,14 @@ impl Engine {
     /// The rules that alarm, in no order; a user's have an attribution.
     pub fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
         self.rules.iter().filter(|it| it.alarms).map(|it| &it.rule)
+    }
+
+    /// Users' rules that work but ask for what their events never carry, and why.
+    pub fn doubts(&self) -> impl Iterator<Item = (&Arc<Rule>, String)> {
+        self.rules.iter().filter(|it| !it.embedded).filter_map(|it| {
+            let reason = carried::missing(it.query.as_ref()?, &self.tests)?;
+            Some((&it.rule, reason))
+        })
     }
 
     /// Switches off the rules with these ids, and all others on.

@@ -78,28 +78,77 @@ impl fmt::Debug for Text {
 }
 
 macro_rules! fields {
-    ($($name:ident: $form:ident, $about:literal;)*) => {
+    ($($on:ident { $($name:ident: $form:ident, $about:literal;)* })*) => {
         /// A name of the taxonomy.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
-        pub enum Field { $(#[doc = $about] $name,)* }
+        pub enum Field { $($(#[doc = $about] $name,)*)* }
 
         impl Field {
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+            pub const ALL: &'static [Self] = &[$($(Self::$name,)*)*];
 
             pub const fn name(self) -> &'static str {
-                match self { $(Self::$name => stringify!($name),)* }
+                match self { $($(Self::$name => stringify!($name),)*)* }
             }
 
             pub const fn form(self) -> Form {
-                match self { $(Self::$name => Form::$form,)* }
+                match self { $($(Self::$name => Form::$form,)*)* }
             }
 
             pub const fn about(self) -> &'static str {
-                match self { $(Self::$name => $about,)* }
+                match self { $($(Self::$name => $about,)*)* }
+            }
+
+            /// The events that carry it, where there is something to say. On any other it is
+            /// absent, and what a rule asks of it there never holds.
+            pub const fn carried_by(self) -> &'static [Category] {
+                match self { $($(Self::$name => on::$on,)*)* }
             }
         }
     };
+}
+
+/// Which events carry the fields of a group.
+mod on {
+    use super::Category;
+    use super::Category::{
+        DnsQuery, FileEvent, Kernel, NetworkConnection, Privilege, ProcessAccess, ProcessCreation,
+        ProcessRename, Redirection, State,
+    };
+
+    pub(super) const EVERY: &[Category] = Category::ALL;
+    /// Whatever a process does.
+    pub(super) const ACTS: &[Category] = &[
+        ProcessCreation,
+        NetworkConnection,
+        DnsQuery,
+        FileEvent,
+        Redirection,
+        Privilege,
+        ProcessAccess,
+        Kernel,
+        ProcessRename,
+    ];
+    pub(super) const STARTS: &[Category] = &[ProcessCreation];
+    pub(super) const STARTS_AND_REDIRECTIONS: &[Category] = &[ProcessCreation, Redirection];
+    pub(super) const STDIO: &[Category] = &[ProcessCreation, Redirection, State];
+    pub(super) const REDIRECTIONS: &[Category] = &[Redirection];
+    pub(super) const RIGHTS: &[Category] = &[ProcessCreation, Privilege];
+    pub(super) const CALLED_RIGHTS: &[Category] = &[Privilege];
+    pub(super) const ADDRESSES: &[Category] = &[NetworkConnection, DnsQuery];
+    pub(super) const CONNECTIONS: &[Category] = &[NetworkConnection];
+    pub(super) const PROTOCOLS: &[Category] = &[NetworkConnection, DnsQuery, Kernel];
+    pub(super) const QUERIES: &[Category] = &[DnsQuery];
+    pub(super) const FILES: &[Category] = &[FileEvent];
+    pub(super) const FILES_AND_STATE: &[Category] = &[FileEvent, State];
+    /// A module has a file too.
+    pub(super) const FILES_OF_ALL: &[Category] = &[FileEvent, Kernel, State];
+    pub(super) const ACCESSES: &[Category] = &[ProcessAccess];
+    pub(super) const KERNEL: &[Category] = &[Kernel];
+    pub(super) const RENAMES: &[Category] = &[ProcessRename];
+    pub(super) const STATE: &[Category] = &[State];
+    /// Of a correlation, which ends with any event; of its own accord on what a sweep counted.
+    pub(super) const COUNTS: &[Category] = &[State];
 }
 
 /// What kind of value a field has.
@@ -112,152 +161,200 @@ pub enum Form {
 }
 
 fields! {
-    // The process; on events other than process_creation the one that acted.
-    Image: Text, "Path of the executable, resolved by the kernel.";
-    CommandLine: Text, "The arguments joined by spaces, secrets masked.";
-    Arguments: List, "The arguments one by one, secrets masked.";
-    CurrentDirectory: Text, "Working directory.";
-    ProcessName: Text, "comm: the name the process calls itself, at most 15 bytes.";
-    ProcessId: Integer, "Process id in the first pid namespace.";
-    User: Text, "Name of the real user.";
-    UserId: Integer, "Real uid.";
-    EffectiveUserId: Integer, "Effective uid.";
-    LoginUser: Text, "Who signed in at the start of the session (audit log-in uid).";
-    LogonId: Integer, "Audit session id.";
-    Terminal: Text, "Terminal, pts/3; absent without one.";
-    IsInteractive: Bool, "Has a terminal and a log-in user.";
-    ScriptPath: Text, "The script an interpreter was started with.";
-    ScriptPackage: Text, "Package that owns the script.";
-    ReadsCommands: Bool, "A shell or interpreter that was given neither code nor a script: it does what arrives on 0.";
-    InlineCode: Text, "Code given to a shell or interpreter as an argument: sh -c, python -c, perl -e.";
-    FirstSeen: Bool, "This parent never started this executable on this host before; absent while the host is being learned.";
-    InPackageTransaction: Bool, "A descendant of a running package manager.";
-    PackageTransaction: Text, "The package manager above it: apt, dpkg, rpm, dnf, apk, pip, npm.";
+    // The process; on events other than process_creation the one that acted. A state event has them
+    // where it is about a process.
+    EVERY {
+        Image: Text, "Path of the executable, resolved by the kernel.";
+        CommandLine: Text, "The arguments joined by spaces, secrets masked.";
+        ProcessName: Text, "comm: the name the process calls itself, at most 15 bytes.";
+        ProcessId: Integer, "Process id in the first pid namespace.";
+        User: Text, "Name of the real user.";
+        UserId: Integer, "Real uid.";
+        EffectiveUserId: Integer, "Effective uid.";
+        LoginUser: Text, "Who signed in at the start of the session (audit log-in uid).";
+        LogonId: Integer, "Audit session id.";
+        Terminal: Text, "Terminal, pts/3; absent without one.";
+        IsInteractive: Bool, "Has a terminal and a log-in user.";
+        ScriptPath: Text, "The script an interpreter was started with.";
+        ScriptPackage: Text, "Package that owns the script.";
+        InPackageTransaction: Bool, "A descendant of a running package manager.";
+        PackageTransaction: Text, "The package manager above it: apt, dpkg, rpm, dnf, apk, pip, npm.";
+    }
+    STARTS {
+        Arguments: List, "The arguments one by one, secrets masked.";
+        CurrentDirectory: Text, "Working directory.";
+        InlineCode: Text, "Code given to a shell or interpreter as an argument: sh -c, python -c, perl -e.";
+        FirstSeen: Bool, "This parent never started this executable on this host before; absent while the host is being learned.";
+        LoaderVariables: List, "LD_PRELOAD=..., LD_AUDIT=..., as given.";
+    }
     // The executable.
-    ImagePackage: Text, "Package that owns the executable; absent: none does.";
-    ImagePackageVerified: Bool, "Its content is what the package's digest says; absent: the package has no digest.";
-    ImageHash: Text, "SHA-256, lower case hexadecimal.";
-    ImageLinkCount: Integer, "Hard links; 0: deleted, or never had a name.";
-    ImageMode: Integer, "Permission bits, decimal.";
-    ImageOwnerId: Integer, "Uid of the owner.";
-    ImageSize: Integer, "Bytes.";
-    ImageAgeSeconds: Integer, "Since the last change of the inode.";
-    ImageIsSetuid: Bool, "SUID or SGID bit on.";
-    ImageIsMemfd: Bool, "Runs from an anonymous memory file.";
-    ImageIsDeleted: Bool, "The executable has no name any more.";
-    ImageInTemporary: Bool, "Lies in a world-writable place: /tmp, /var/tmp, /dev/shm, /run/user and the like.";
-    ImageKind: Text, "What the content is, whatever its name: shell, interpreter, network_tool, recon_tool, package_manager, other.";
-    ImageTrueName: Text, "Name of the packaged program with the same content; differs from the file name where a copy was renamed.";
-    ImageVerdict: Text, "Verdict of hash lists and scanners: malicious, suspicious, clean; absent: not judged.";
+    EVERY {
+        ImagePackage: Text, "Package that owns the executable; absent: none does.";
+        ImagePackageVerified: Bool, "Its content is what the package's digest says; absent: the package has no digest.";
+        ImageHash: Text, "SHA-256, lower case hexadecimal.";
+        ImageLinkCount: Integer, "Hard links; 0: deleted, or never had a name.";
+        ImageMode: Integer, "Permission bits, decimal.";
+        ImageOwnerId: Integer, "Uid of the owner.";
+        ImageSize: Integer, "Bytes.";
+        ImageAgeSeconds: Integer, "Since the last change of the inode.";
+        ImageIsSetuid: Bool, "SUID or SGID bit on.";
+        ImageIsMemfd: Bool, "Runs from an anonymous memory file.";
+        ImageIsDeleted: Bool, "The executable has no name any more.";
+        ImageInTemporary: Bool, "Lies in a world-writable place: /tmp, /var/tmp, /dev/shm, /run/user and the like.";
+        ImageKind: Text, "What the content is, whatever its name: shell, interpreter, network_tool, recon_tool, package_manager, other.";
+        ImageTrueName: Text, "Name of the packaged program with the same content; differs from the file name where a copy was renamed.";
+        ImageIsAgent: Bool, "It is this agent, by the number of the process or the very file; no name decides.";
+        ImageVerdict: Text, "Verdict of hash lists and scanners: malicious, suspicious, clean; absent: not judged.";
+    }
     // Ancestors.
-    ParentImage: Text, "Path of the parent's executable.";
-    ParentCommandLine: Text, "The parent's arguments joined by spaces.";
-    ParentProcessId: Integer, "Process id of the parent.";
-    ParentName: Text, "comm of the parent.";
-    ParentUser: Text, "Real user of the parent.";
-    ParentPackage: Text, "Package of the parent's executable.";
-    ParentScriptPackage: Text, "Package that owns the script the parent was started with.";
-    ParentKind: Text, "As ImageKind, of the parent.";
-    AncestorImages: List, "Executables from the parent to the root.";
-    AncestorNames: List, "comm of the same.";
-    StarterImage: Text, "Executable of the nearest ancestor that is no shell.";
-    StarterKind: Text, "As ImageKind, of that ancestor.";
-    StarterIsInline: Bool, "That ancestor carries out code it was given as an argument or on 0, no script and no program of its own.";
-    StarterTrueName: Text, "As ImageTrueName, of that ancestor.";
-    ServiceRole: Text, "What the nearest listening ancestor serves: web, database, ssh, mail, cron, container, other; absent: none listens.";
-    ServiceImage: Text, "Executable of that ancestor.";
-    ServicePort: Integer, "A port that it listens on.";
-    SessionRole: Text, "Where the process comes from: ssh, console, cron, systemd, container, none.";
-    ContainerId: Text, "Container, by cgroup.";
-    IsInContainer: Bool, "Runs in a container or in other mount and pid namespaces than the host.";
+    EVERY {
+        ParentImage: Text, "Path of the parent's executable.";
+        ParentCommandLine: Text, "The parent's arguments joined by spaces.";
+        ParentProcessId: Integer, "Process id of the parent.";
+        ParentName: Text, "comm of the parent.";
+        ParentUser: Text, "Real user of the parent.";
+        ParentPackage: Text, "Package of the parent's executable.";
+        ParentScriptPackage: Text, "Package that owns the script the parent was started with.";
+        ParentKind: Text, "As ImageKind, of the parent.";
+        AncestorImages: List, "Executables from the parent to the root.";
+        AncestorNames: List, "comm of the same.";
+        StarterImage: Text, "Executable of the nearest ancestor that is no shell.";
+        StarterKind: Text, "As ImageKind, of that ancestor.";
+        StarterIsInline: Bool, "That ancestor carries out code it was given as an argument or on 0, no script and no program of its own.";
+        StarterTrueName: Text, "As ImageTrueName, of that ancestor.";
+        ServiceRole: Text, "What the nearest listening ancestor serves: web, database, ssh, mail, cron, container, other; absent: none listens.";
+        ServiceImage: Text, "Executable of that ancestor.";
+        ServicePort: Integer, "A port that it listens on.";
+        SessionRole: Text, "Where the process comes from: ssh, console, cron, systemd, container, none.";
+        ContainerId: Text, "Container, by cgroup.";
+        IsInContainer: Bool, "Runs in a container or in other mount and pid namespaces than the host.";
+    }
     // Standard input, output and error.
-    StdinKind: Text, "closed, device, terminal, file, pipe, fifo, socket, other.";
-    StdoutKind: Text, "As StdinKind.";
-    StderrKind: Text, "As StdinKind.";
-    StdinIsSocket: Bool, "Descriptor 0 is an internet socket.";
-    StdoutIsSocket: Bool, "Descriptor 1 is an internet socket.";
-    StdioSameSocket: Bool, "0 and 1 are one and the same internet socket.";
-    StdinPeerAddress: Text, "Other end of the socket on 0.";
-    StdinPeerPort: Integer, "Its port.";
-    StdinPeerIsLoopback: Bool, "It is on this host.";
-    StdinRelaySocket: Bool, "0 is a pipe or terminal whose other end is held by a process that holds an internet socket and is no service.";
-    StdoutRelaySocket: Bool, "1 likewise.";
-    RelayImage: Text, "Executable of the process in between.";
-    RelayPeerAddress: Text, "Other end of its socket.";
-    SocketWasAccepted: Bool, "The socket on 0 came from a listening one.";
-    StdinWriters: List, "True names of the programs that write into the pipe on 0; known to whichever end starts last.";
-    StdoutReaders: List, "True names of the programs that read from the pipe on 1, without shells and interpreters that were given their code otherwise; known to whichever end starts last.";
-    RedirectedDescriptor: Integer, "Of a redirection: 0, 1 or 2.";
+    STDIO {
+        StdinKind: Text, "closed, device, terminal, file, pipe, fifo, socket, other.";
+        StdoutKind: Text, "As StdinKind.";
+        StderrKind: Text, "As StdinKind.";
+        StdinIsSocket: Bool, "Descriptor 0 is an internet socket.";
+        StdoutIsSocket: Bool, "Descriptor 1 is an internet socket.";
+        StdioSameSocket: Bool, "0 and 1 are one and the same internet socket.";
+        StdinPeerAddress: Text, "Other end of the socket on 0.";
+        StdinPeerPort: Integer, "Its port.";
+        StdinPeerIsLoopback: Bool, "It is on this host.";
+        StdinRelaySocket: Bool, "0 is a pipe or terminal whose other end is held by a process that holds an internet socket and is no service.";
+        StdoutRelaySocket: Bool, "1 likewise.";
+        RelayImage: Text, "Executable of the process in between.";
+        RelayPeerAddress: Text, "Other end of its socket.";
+        SocketWasAccepted: Bool, "The socket on 0 came from a listening one.";
+        StdinWriters: List, "True names of the programs that write into the pipe on 0; known to whichever end starts last.";
+        StdoutReaders: List, "True names of the programs that read from the pipe on 1, without shells and interpreters that were given their code otherwise; known to whichever end starts last.";
+    }
+    STARTS_AND_REDIRECTIONS {
+        ReadsCommands: Bool, "A shell or interpreter that was given neither code nor a script: it does what arrives on 0.";
+    }
+    REDIRECTIONS {
+        RedirectedDescriptor: Integer, "Of a redirection: 0, 1 or 2.";
+    }
     // Rights.
-    PreviousUserId: Integer, "Effective uid before.";
-    PreviousUser: Text, "Its name.";
-    PrivilegeGained: Bool, "Effective uid became 0, or capabilities that allow becoming root were added.";
-    PrivilegeReason: Text, "setuid_file, file_capability, root_parent, user_namespace, none.";
-    PrivilegeCall: Text, "The call that changed them; absent: no call was seen.";
-    CapabilitiesGained: List, "CAP_SYS_ADMIN, ...";
-    CapabilitiesEffective: List, "Those it has now.";
-    LoaderVariables: List, "LD_PRELOAD=..., LD_AUDIT=..., as given.";
+    RIGHTS {
+        PreviousUserId: Integer, "Effective uid before.";
+        PreviousUser: Text, "Its name.";
+        PrivilegeGained: Bool, "Effective uid became 0, or capabilities that allow becoming root were added.";
+        PrivilegeReason: Text, "setuid_file, file_capability, root_parent, user_namespace, none.";
+        CapabilitiesGained: List, "CAP_SYS_ADMIN, ...";
+    }
+    CALLED_RIGHTS {
+        PrivilegeCall: Text, "The call that changed them; absent: no call was seen.";
+    }
+    ACTS {
+        CapabilitiesEffective: List, "Those it has now.";
+    }
     // Network.
-    DestinationIp: Text, "Address of the other end.";
-    DestinationPort: Integer, "Its port.";
-    DestinationIsPrivate: Bool, "Loopback, link-local or private range.";
-    DestinationIsLoopback: Bool, "On this host.";
-    SourceIp: Text, "Own address.";
-    SourcePort: Integer, "Own port.";
-    Protocol: Text, "tcp, udp, icmp, raw, packet.";
-    Initiated: Bool, "This host called; false: it was called.";
-    IsListener: Bool, "Began to listen on SourcePort.";
-    DestinationFirstSeen: Bool, "This executable never called this address before (a listener: never listened on this port); absent while the host is being learned.";
-    QueryName: Text, "Name asked for.";
-    QueryType: Integer, "Type of the record asked for.";
-    QueryEntropy: Integer, "Shannon entropy of the name's longest label, hundredths of a bit.";
-    QueryLength: Integer, "Bytes of the name.";
+    ADDRESSES {
+        DestinationIp: Text, "Address of the other end.";
+        DestinationPort: Integer, "Its port.";
+        DestinationIsPrivate: Bool, "Loopback, link-local or private range.";
+    }
+    CONNECTIONS {
+        DestinationIsLoopback: Bool, "On this host.";
+        SourceIp: Text, "Own address.";
+        SourcePort: Integer, "Own port.";
+        Initiated: Bool, "This host called; false: it was called.";
+        IsListener: Bool, "Began to listen on SourcePort.";
+        DestinationFirstSeen: Bool, "This executable never called this address before (a listener: never listened on this port); absent while the host is being learned.";
+    }
+    PROTOCOLS {
+        Protocol: Text, "tcp, udp, icmp, raw, packet.";
+    }
+    QUERIES {
+        QueryName: Text, "Name asked for.";
+        QueryType: Integer, "Type of the record asked for.";
+        QueryEntropy: Integer, "Shannon entropy of the name's longest label, hundredths of a bit.";
+        QueryLength: Integer, "Bytes of the name.";
+    }
     // Files.
-    TargetFilename: Text, "The file.";
-    SourceFilename: Text, "Of a rename or link: where it was.";
-    FileOperation: Text, "create, write, truncate, read (only of what TargetKind calls secret, private_key, history), delete, rename, link, symlink, mode, owner, attribute, flags, times.";
-    TargetPackage: Text, "Package that owns the file.";
-    TargetKind: Text, "What the file is for: account (passwd, group), secret (shadow, credential files of programs), private_key, login_key, sudo, pam, cron, systemd, init, profile, loader (ld.so.preload, ld.so.conf), ssh_config, trust (certificate authorities), resolver (hosts, resolv.conf, nsswitch), audit (configuration of logging and auditing), log, history, binary, shell_binary, web, kernel (sysctl, modules, core_pattern, release_agent), agent, other.";
-    TargetMode: Integer, "Permission bits after.";
-    TargetOwnerId: Integer, "Uid of the owner after.";
-    TargetSize: Integer, "Bytes after.";
-    TargetIsWorldWritable: Bool, "Every user may write it after.";
-    TargetCapabilities: List, "Capabilities that security.capability gives it after: CAP_SETUID, ...";
-    AddsSetuid: Bool, "Set the SUID or SGID bit on an executable.";
-    AddsCapability: Bool, "Wrote security.capability.";
-    TargetInTemporary: Bool, "As ImageInTemporary.";
-    ContentDiff: Text, "Lines removed and added, text files only.";
-    TimesMovedBack: Bool, "The modification or access time was set into the past by hand.";
+    FILES_OF_ALL {
+        TargetFilename: Text, "The file.";
+    }
+    FILES_AND_STATE {
+        TargetPackage: Text, "Package that owns the file.";
+        TargetKind: Text, "What the file is for: account (passwd, group), secret (shadow, credential files of programs), private_key, login_key, sudo, pam, cron, systemd, init, profile, loader (ld.so.preload, ld.so.conf), ssh_config, trust (certificate authorities), resolver (hosts, resolv.conf, nsswitch), audit (configuration of logging and auditing), log, history, binary, shell_binary, web, kernel (sysctl, modules, core_pattern, release_agent), agent, other.";
+        TargetMode: Integer, "Permission bits after.";
+        TargetOwnerId: Integer, "Uid of the owner after.";
+        ContentDiff: Text, "Lines removed and added, text files only.";
+    }
+    FILES {
+        SourceFilename: Text, "Of a rename or link: where it was.";
+        FileOperation: Text, "create, write, truncate, read (only of what TargetKind calls secret, private_key, history), delete, rename, link, symlink, mode, owner, attribute, flags, times.";
+        TargetSize: Integer, "Bytes after.";
+        TargetIsWorldWritable: Bool, "Every user may write it after.";
+        TargetCapabilities: List, "Capabilities that security.capability gives it after: CAP_SETUID, ...";
+        AddsSetuid: Bool, "Set the SUID or SGID bit on an executable.";
+        AddsCapability: Bool, "Wrote security.capability.";
+        TargetInTemporary: Bool, "As ImageInTemporary.";
+        TimesMovedBack: Bool, "The modification or access time was set into the past by hand.";
+    }
     // Other processes and the kernel.
-    TargetProcessId: Integer, "The process reached into.";
-    TargetImage: Text, "Its executable.";
-    TargetUser: Text, "Its user.";
-    TargetIsChild: Bool, "It is a descendant of the one that acts.";
-    AccessKind: Text, "ptrace_attach, ptrace_poke, process_vm_writev, proc_mem, signal.";
-    Signal: Integer, "Number of the signal.";
-    KernelAction: Text, "module_load, module_unload, bpf_load, mount, unmount, unshare, setns, pivot_root, raw_socket, packet_socket, memfd.";
-    ObjectName: Text, "Name of the module, program, file system or memory file.";
-    MountSource: Text, "What is mounted.";
-    MountTarget: Text, "Where.";
-    NamespaceFlags: List, "CLONE_NEWUSER, ...";
-    NewName: Text, "Of a rename of a process.";
-    StateCheck: Text, "Of a state event: hidden_process, hidden_port, hidden_module, hidden_file, preload, foreign_bpf, proc_mount, deleted_executable, setuid_added, account_added, account_changed, account_reactivated, account_password_set, group_changed, key_added, autostart_added, autostart_changed, file_changed, cpu_load, agent_stopped, sensor_lost.";
-    StateSubject: Text, "What the sweep found.";
-    StateDetail: Text, "In one sentence, English.";
-    AccountUserId: Integer, "Of an account: its uid.";
-    AccountGroups: List, "Names of its groups, the primary one first.";
-    AccountHome: Text, "Its home directory.";
-    AccountShell: Text, "Its log-in shell.";
-    AccountCanLogin: Bool, "It has a shell that lets in, and a password or a key.";
-    AccountIsSystem: Bool, "Its uid lies in the range of system accounts.";
-    AccountSharesId: Bool, "Another account has the same uid.";
-    StartsCommand: Text, "Of an auto-start entry: the command line.";
-    StartsImage: Text, "The program that it starts.";
-    StartsPackage: Text, "Package that owns the program.";
-    StartsInTemporary: Bool, "The program lies where everybody may write.";
-    CpuPercent: Integer, "Share of one core over StateSeconds.";
-    StateSeconds: Integer, "How long it lasted.";
-    EventCount: Integer, "Of a correlation: how many events met.";
+    ACCESSES {
+        TargetProcessId: Integer, "The process reached into.";
+        TargetImage: Text, "Its executable.";
+        TargetUser: Text, "Its user.";
+        TargetIsChild: Bool, "It is a descendant of the one that acts.";
+        TargetIsAgent: Bool, "As ImageIsAgent, of that process.";
+        AccessKind: Text, "ptrace_attach, ptrace_poke, process_vm_writev, proc_mem, signal.";
+        Signal: Integer, "Number of the signal.";
+    }
+    KERNEL {
+        KernelAction: Text, "module_load, module_unload, bpf_load, mount, unmount, unshare, setns, pivot_root, raw_socket, packet_socket, memfd.";
+        ObjectName: Text, "Name of the module, program, file system or memory file.";
+        MountSource: Text, "What is mounted.";
+        MountTarget: Text, "Where.";
+        NamespaceFlags: List, "CLONE_NEWUSER, ...";
+    }
+    RENAMES {
+        NewName: Text, "Of a rename of a process.";
+    }
+    // What a sweep found.
+    STATE {
+        StateCheck: Text, "Of a state event: hidden_process, hidden_port, hidden_module, hidden_file, preload, foreign_bpf, proc_mount, deleted_executable, setuid_added, account_added, account_changed, account_reactivated, account_password_set, group_changed, key_added, autostart_added, autostart_changed, file_changed, cpu_load, agent_stopped, sensor_lost.";
+        StateSubject: Text, "What the sweep found.";
+        StateDetail: Text, "In one sentence, English.";
+        AccountUserId: Integer, "Of an account: its uid.";
+        AccountGroups: List, "Names of its groups, the primary one first.";
+        AccountHome: Text, "Its home directory.";
+        AccountShell: Text, "Its log-in shell.";
+        AccountCanLogin: Bool, "It has a shell that lets in, and a password or a key.";
+        AccountIsSystem: Bool, "Its uid lies in the range of system accounts.";
+        AccountSharesId: Bool, "Another account has the same uid.";
+        StartsCommand: Text, "Of an auto-start entry: the command line.";
+        StartsImage: Text, "The program that it starts.";
+        StartsPackage: Text, "Package that owns the program.";
+        StartsInTemporary: Bool, "The program lies where everybody may write.";
+        CpuPercent: Integer, "Share of one core over StateSeconds.";
+        StateSeconds: Integer, "How long it lasted.";
+    }
+    COUNTS {
+        EventCount: Integer, "Of a correlation: how many events met.";
+    }
 }
 
 /// Fields that an event mostly has.

@@ -86,6 +86,10 @@ fn lint(catalogue: &Catalogue, rules: Option<&Path>) -> anyhow::Result<bool> {
     if let Some(dir) = rules {
         let engine = Engine::new(catalogue, &rule_files(dir)?)?;
         lines.extend(engine.refusals().iter().map(ToString::to_string));
+        lines.extend(engine.doubts().map(|(rule, reason)| {
+            let file = rule.attribution.as_ref().map_or("", |it| &it.file);
+            format!("{file}: {}: {reason}", rule.title.en)
+        }));
     } else {
         for item in catalogue.items().filter(|it| it.rule.is_about_events()) {
             let place = format!("{}/{}", item.family, item.rule.id);
@@ -167,7 +171,7 @@ pub(crate) fn plain(node: &yaml::Node) -> serde_json::Value {
 /// The page of all detections, with what the tests in these folders say of them.
 fn docs(catalogue: &Catalogue, tests: &[PathBuf]) -> anyhow::Result<bool> {
     let folders: Vec<_> = tests.iter().map(AsRef::as_ref).collect();
-    say(docs::page(catalogue, &docs::named(&folders)?).trim_end());
+    say(docs::page(catalogue, &docs::live(&folders)?).trim_end());
     Ok(true)
 }
 

@@ -140,6 +140,15 @@ impl Sensor {
         }
     }
 
+    /// Every signal to this process is told from now on, or no more. Only the best tier tells of
+    /// signals; to the others this changes nothing.
+    pub fn watch_signals(&mut self, pid: u32, is_watched: bool) -> Result<(), SensorError> {
+        match &mut self.source {
+            Source::Ebpf(it) => it.watch_signals(pid, is_watched),
+            Source::Audit(_) | Source::Connector(_) | Source::Polling(_) => Ok(()),
+        }
+    }
+
     /// What this sensor sees, what it cannot see and what it lost.
     pub fn health(&self) -> Health {
         match &self.source {

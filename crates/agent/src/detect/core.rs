@@ -174,7 +174,7 @@ impl Core {
         };
         judge.set_policy(&options.policy);
         let sweeps = options.sweeps.then(|| Sweeps::start(options.costs.clone(), dir, clock));
-        Ok(Self {
+        let mut core = Self {
             sweeps: sweeps.transpose()?,
             sensor,
             judge,
@@ -186,7 +186,9 @@ impl Core {
             costs: options.costs,
             refusals,
             has_new_processes: true,
-        })
+        };
+        core.guard()?;
+        Ok(core)
     }
 
     /// Waits up to `timeout` for events and adds the alarms they lead to.
@@ -224,7 +226,16 @@ impl Core {
         take.costs.add(SENSOR, used, count);
         take.all(chunk, out);
         polled?;
+        self.guard()?;
         self.tick(clock(), out);
+        Ok(())
+    }
+
+    /// Has the sensor tell of signals to the processes that keep watch.
+    fn guard(&mut self) -> Result<(), DetectError> {
+        for (pid, is_watched) in self.enricher.take_guarded() {
+            self.sensor.watch_signals(pid, is_watched)?;
+        }
         Ok(())
     }
 

@@ -142,6 +142,17 @@ pub fn user_transaction(name: &str) -> Option<&'static str> {
     }
 }
 
+/// A program of this name writes down or watches what happens here: whoever wants to be unseen
+/// ends it first.
+pub fn keeps_watch(name: &str) -> bool {
+    #[rustfmt::skip]
+    const NAMES: &[&str] = &[
+        "rsyslogd", "syslog-ng", "syslogd", "metalog", "systemd-journald", "auditd", "osqueryd", "falco", "tetragon",
+        "wazuh-agentd", "clamd", "fail2ban-server", "crowdsec", "elkeid-agent", "hostguard", "filebeat", "fluent-bit",
+    ];
+    NAMES.contains(&name)
+}
+
 /// What a packaged program of this name serves, whether or not it listens itself.
 pub fn role_of_name(name: &str) -> Option<Role> {
     Some(match name {

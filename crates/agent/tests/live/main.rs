@@ -13,7 +13,9 @@
     reason = "all of this crate is a test"
 )]
 
+mod hidden;
 mod peer;
+mod prelude;
 mod quiet;
 mod scenes;
 mod stage;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -11,42 +12,52 @@ use agent::detect::alarm;
 use agent::detect::enrich::{Config, Enriched, Enricher};
 use agent::detect::names::SessionRole;
 use agent::detect::seed;
+use agent::detect::sweep::Sweeper;
 use agent::detect::watched;
 use agent::host_root::HostRoot;
-use agent::verdict::Verdicts;
+use agent::inspect::Inspector;
+use agent::verdict::{Verdict, Verdicts};
 use engine::content::Catalogue;
 use engine::detect::Engine;
 use model::finding::{Evidence, Finding, Severity};
 use model::time::Timestamp;
 use sensor::{Sensor, Tier};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::peer::Peer;
+use super::prelude;
 use super::scenes::Scene;
 
 /// Set in the process that was started again inside the namespace.
 const INSIDE: &str = "GARRISON_STAGE";
 /// What a scene may take before it is killed.
-const SCENE_S: &str = "25";
+const SCENE_S: u32 = 25;
 /// What may pass between the end of a scene and its alarm.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// The same where none is expected.
 const SETTLED: Duration = Duration::from_millis(700);
 /// How long one step waits for events.
 const STEP: Duration = Duration::from_millis(20);
-/// Waits until somebody listens on a port, a hundredth of a second at a time.
-const UP: &str = r#"up() { local n=0; until [[ $(</proc/net/tcp) == *":$(printf %04X "$1") 00000000:0000 0A"* ]]; do (( n++ < 500 )) || return 1; read -rt 0.01 <> <(:); done; }
-"#;
 /// Folders that are copied into memory.
 const COPIED: [&str; 4] = ["/etc", "/root/.ssh", "/var/log", "/var/spool/cron"];
 /// Programs that belong to the system, not to whoever runs the tests.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A program whose content is judged: its name for scripts, and the verdict.
+const JUDGED: [(&str, Verdict); 2] = [("BAD", Verdict::Malicious), ("ODD", Verdict::Suspicious)];
+/// Set where a process of this test only has to be there.
+const IDLES: &str = "GARRISON_IDLES";
 
 /// Sensor, context and rules.
 pub(crate) struct Stage {
     sensor: Sensor,
     enricher: Enricher,
     engine: Engine,
+    verdicts: Verdicts,
+    /// Made when the first scene wants the host's state looked at.
+    sweeper: Option<Sweeper>,
+    looks: u64,
     folder: TempDir,
     found: Vec<(BTreeSet<u32>, Finding)>,
     played: usize,
@@ -54,8 +65,9 @@ pub(crate) struct Stage {
     root: u32,
 }
 
-/// Runs `body` on a stage; says why and returns where that cannot be.
-pub(crate) fn on_stage(body: impl FnOnce(&mut Stage)) {
+/// Runs `body` on a stage whose host is learned for `learn`; says why and returns where that
+/// cannot be.
+pub(crate) fn on_stage(learn: Duration, body: impl FnOnce(&mut Stage)) {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: scenes need root");
         return;
@@ -74,7 +86,7 @@ pub(crate) fn on_stage(body: impl FnOnce(&mut Stage)) {
         return;
     }
     cover();
-    let Some(mut stage) = Stage::open() else { return };
+    let Some(mut stage) = Stage::open(learn) else { return };
     body(&mut stage);
 }
 
@@ -88,6 +100,11 @@ fn cover() {
         ));
     }
     run("mkdir -p /home && mount -t tmpfs -o size=64m homes /home");
+    // A shell that may be changed.
+    run(
+        "copy=/run/garrison-stage/sbin && cp -a /usr/local/sbin $copy && cat /bin/dash - <<< x > $copy/mksh \
+         && chmod 755 $copy/mksh && mount --bind $copy /usr/local/sbin",
+    );
     // What may be missing on a small machine and is asked for by scenes.
     run(
         "mkdir -p /var/spool/cron/crontabs /var/log/nginx; touch /var/log/syslog /var/log/auth.log \
@@ -111,7 +128,7 @@ fn run(script: &str) {
 }
 
 impl Stage {
-    fn open() -> Option<Self> {
+    fn open(learn: Duration) -> Option<Self> {
         let root = HostRoot::live().unwrap();
         let config = watched::sensor(&root);
         let sensor = match Sensor::open_tier(Tier::Ebpf, &config) {
@@ -123,12 +140,23 @@ impl Stage {
         };
         let catalogue = Catalogue::embedded().unwrap();
         let engine = Engine::new(&catalogue, &[]).unwrap();
-        let mut enricher =
-            Enricher::new(root, Config::default(), Verdicts::default(), now()).unwrap();
+        let verdicts = Verdicts::default();
+        let config = Config { learn, ..Config::default() };
+        let mut enricher = Enricher::new(root, config, verdicts.clone(), now()).unwrap();
         seed::processes(&mut enricher, now());
         forget_session(&mut enricher);
-        let folder = tempfile::Builder::new().prefix("scene-").tempdir_in("/tmp").unwrap();
-        Some(Self { sensor, enricher, engine, folder, found: Vec::new(), played: 0, root: 0 })
+        Some(Self {
+            sensor,
+            enricher,
+            engine,
+            verdicts,
+            sweeper: None,
+            looks: 0,
+            folder: tempfile::Builder::new().prefix("scene-").tempdir_in("/tmp").unwrap(),
+            found: Vec::new(),
+            played: 0,
+            root: 0,
+        })
     }
 
     /// Plays each scene and tells of those whose alarms did not come.
@@ -138,7 +166,7 @@ impl Stage {
         let only = std::env::var("GARRISON_SCENE").unwrap_or_default();
         for scene in scenes.iter().filter(|it| it.name.contains(&only)) {
             if let Some(program) = scene.needs.iter().find(|it| !is_installed(it)) {
-                println!("skipped: {}: {program} is not installed", scene.name);
+                println!("skipped: {}: there is no {program} here", scene.name);
                 continue;
             }
             played += 1;
@@ -167,34 +195,87 @@ impl Stage {
         }
         let peer = Peer::open();
         let out = folder.join("said");
-        let mut child = start(scene, &folder, &home, &peer, &out);
+        self.found.clear();
+        let every = scene.sweeps_ms.map(Duration::from_millis);
+        if every.is_some() {
+            // What is there before it begins is not of this scene.
+            self.sweep();
+            self.found.clear();
+        }
+        let mut child = self.start(scene, &folder, &home, &peer, &out);
         let root = child.id();
         self.root = root;
-        self.found.clear();
+        let mut swept = Instant::now();
+        let mut look = |it: &mut Self| {
+            it.poll(STEP);
+            if every.is_some_and(|every| swept.elapsed() >= every) {
+                it.sweep();
+                swept = Instant::now();
+            }
+        };
         while child.try_wait().unwrap().is_none() {
-            self.poll(STEP);
+            look(self);
         }
         let end = Instant::now() + patience;
         let waits = |it: &Self| {
-            scene.proves.is_empty() || unproved(scene, &it.alarms_of(root)).next().is_some()
+            scene.proves.is_empty() || unproved(scene, &it.alarms_of(scene)).next().is_some()
         };
         while Instant::now() < end && waits(self) {
-            self.poll(STEP);
+            look(self);
         }
         let said = fs::read_to_string(out).unwrap_or_default();
-        (self.alarms_of(root), said)
+        (self.alarms_of(scene), said)
     }
 
     /// Runs a script of ordinary work to its end and waits a moment for what it may lead to.
     pub(crate) fn watch(&mut self, name: &str, script: &str) -> (Vec<Finding>, String) {
-        let scene = Scene {
-            name: name.to_owned(),
-            proves: BTreeSet::new(),
-            needs: Vec::new(),
-            alone: false,
-            script: script.to_owned(),
-        };
+        let (name, script) = (name.to_owned(), script.to_owned());
+        let scene = Scene { name, script, ..Scene::default() };
         self.act(&scene, SETTLED)
+    }
+
+    fn start(&self, scene: &Scene, folder: &Path, home: &Path, peer: &Peer, out: &Path) -> Child {
+        let file = File::create(out).unwrap();
+        let mut script = prelude::with(&scene.script);
+        if scene.alone {
+            script.insert_str(0, "ip link set lo up\n");
+        }
+        let words: &[&str] = if scene.alone { &["unshare", "--net", "bash"] } else { &["bash"] };
+        let mut command = Command::new("timeout");
+        command
+            .args(["-s", "KILL", &scene.seconds.unwrap_or(SCENE_S).to_string()])
+            .args(words)
+            .args(["-c", &script])
+            .env_clear()
+            .env("PATH", PATH)
+            .env("D", folder)
+            .env("HOME", home)
+            .env("P", peer.port().to_string())
+            .env("STAGE", std::process::id().to_string())
+            .env("AGENT", std::env::current_exe().unwrap())
+            .env("LOOKS", self.folder.path().join("looks"))
+            .env("LANG", "C")
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file);
+        for (name, verdict) in JUDGED {
+            if scene.script.contains(name) {
+                command.env(name, self.judged(&folder.join(name.to_lowercase()), name, verdict));
+            }
+        }
+        command.spawn().expect("timeout of coreutils")
+    }
+
+    /// A python of a content that nothing else has, with a verdict on it.
+    fn judged(&self, path: &Path, name: &str, verdict: Verdict) -> PathBuf {
+        let mut bytes = fs::read("/usr/bin/python3").unwrap();
+        bytes.extend_from_slice(name.as_bytes());
+        fs::write(path, &bytes).unwrap();
+        fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+        let threat = format!("Scene.{name}");
+        self.verdicts.set(Sha256::digest(&bytes).into(), verdict, &threat).unwrap();
+        path.to_owned()
     }
 
     /// Takes what happened and asks the rules.
@@ -206,10 +287,50 @@ impl Stage {
             self.enricher.event(event, &mut enriched);
         }
         self.enricher.tick(now(), &mut enriched);
+        for (pid, is_watched) in self.enricher.take_guarded() {
+            self.sensor.watch_signals(pid, is_watched).unwrap();
+        }
+        self.judge(&enriched);
+    }
+
+    /// Looks at the host's state and asks the rules about what was found.
+    fn sweep(&mut self) {
+        let root = || HostRoot::live().unwrap();
+        let sweeper = self.sweeper.get_or_insert_with(|| {
+            Sweeper::new(root(), Inspector::new(root()), self.folder.path(), None)
+        });
+        let swept = sweeper.whole(now());
+        self.looks += 1;
+        fs::write(self.folder.path().join("looks"), self.looks.to_string()).unwrap();
+        let enriched: Vec<Enriched> = swept
+            .into_iter()
+            .map(|it| {
+                let process = it.pid.and_then(|it| self.enricher.processes.id_of(it));
+                let process = process.or_else(|| self.enricher.account_writer(&it.event));
+                let event = match process {
+                    Some(id) => self.enricher.with_process(it.event, id),
+                    None => it.event,
+                };
+                Enriched { event, process }
+            })
+            .collect();
+        self.judge(&enriched);
+    }
+
+    fn judge(&mut self, enriched: &[Enriched]) {
         if std::env::var_os("GARRISON_SCENE_EVENTS").is_some() {
             enriched.iter().filter(|it| self.is_of_scene(it)).for_each(show);
         }
-        for it in &enriched {
+        for it in enriched {
+            it.event.fields().for_each(|(field, _)| {
+                let on = field.carried_by();
+                assert!(
+                    on.contains(&it.event.category),
+                    "{} on {}",
+                    field.name(),
+                    it.event.category
+                );
+            });
             for detection in self.engine.evaluate(&it.event) {
                 let finding = alarm::build(&detection, it, &self.enricher);
                 self.found.push((tree(&finding), finding));
@@ -223,9 +344,16 @@ impl Stage {
         it.process.is_some_and(|id| processes.ancestors(id).any(|(_, it)| it.pid == self.root))
     }
 
-    fn alarms_of(&self, root: u32) -> Vec<Finding> {
+    /// Those of its process tree, and those about no process that are about what it names.
+    fn alarms_of(&self, scene: &Scene) -> Vec<Finding> {
         let mut seen = BTreeSet::new();
-        let own = self.found.iter().filter(|(tree, _)| tree.contains(&root)).map(|(_, it)| it);
+        let is_named =
+            |it: &Finding| scene.about.as_ref().is_some_and(|name| it.subject.contains(name));
+        let own = self
+            .found
+            .iter()
+            .filter(|(tree, it)| tree.contains(&self.root) || (tree.is_empty() && is_named(it)));
+        let own = own.map(|(_, it)| it);
         own.filter(|it| seen.insert((it.rule.clone(), it.subject.clone()))).cloned().collect()
     }
 }
@@ -254,36 +382,18 @@ pub(crate) fn shown(finding: &Finding) -> String {
     format!("{mark}{} {}", finding.rule, finding.severity)
 }
 
-fn start(scene: &Scene, folder: &Path, home: &Path, peer: &Peer, out: &Path) -> Child {
-    let file = File::create(out).unwrap();
-    let mut script = scene.script.clone();
-    if script.contains("up ") {
-        script.insert_str(0, UP);
+/// A process of this agent, for scenes that reach into it.
+#[test]
+fn idles_for_a_scene() {
+    if std::env::var_os(IDLES).is_some() {
+        let read = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        read.expect("stdin");
     }
-    if scene.alone {
-        script.insert_str(0, "ip link set lo up\n");
-    }
-    let words: &[&str] = if scene.alone { &["unshare", "--net", "bash"] } else { &["bash"] };
-    Command::new("timeout")
-        .args(["-s", "KILL", SCENE_S])
-        .args(words)
-        .args(["-c", &script])
-        .env_clear()
-        .env("PATH", PATH)
-        .env("D", folder)
-        .env("HOME", home)
-        .env("P", peer.port().to_string())
-        .env("LANG", "C")
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(file.try_clone().unwrap())
-        .stderr(file)
-        .spawn()
-        .expect("timeout of coreutils")
 }
 
 fn is_installed(program: &str) -> bool {
-    PATH.split(':').any(|it| PathBuf::from(it).join(program).exists())
+    program.starts_with('/') && Path::new(program).exists()
+        || PATH.split(':').any(|it| PathBuf::from(it).join(program).exists())
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests live in the present")]

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::{Catalogue, Item};
 use crate::detect::{BuildError, Engine};
 use crate::event::{Category, Event, Field, Form, Value};
+use crate::sigma::carried;
 
 /// Most events of one case.
 const EVENTS_MAX: usize = 10_000;
@@ -52,6 +53,9 @@ fn read_given(given: &serde_json::Value) -> Result<(Vec<Event>, Vec<String>), St
         let mut event = Event::new(entry.category, BEGIN);
         for (name, value) in &entry.fields {
             let field: Field = name.parse().map_err(|it| format!("{it}"))?;
+            if !carried::is_carried(field, &[entry.category]) {
+                return Err(carried::not_carried(field, &[entry.category]));
+            }
             event.set(field, read(field, value)?);
         }
         if events.len() + entry.times > EVENTS_MAX {

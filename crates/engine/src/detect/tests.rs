@@ -16,14 +16,29 @@ fn the_documented_taxonomy_is_the_one_there_is() {
     let (begin, end) = ("<!-- taxonomy -->\n", "<!-- end -->");
     let (before, rest) = text.split_once(begin).unwrap();
     let (_, after) = rest.split_once(end).unwrap();
-    let rows = Field::ALL
-        .iter()
-        .map(|it| format!("| `{}` | {:?} | {} |\n", it.name(), it.form(), it.about()));
-    let table =
-        format!("| field | form | what it is |\n|---|---|---|\n{}", rows.collect::<String>());
+    let rows = Field::ALL.iter().map(|it| {
+        let on = carriers(*it);
+        format!("| `{}` | {:?} | {on} | {} |\n", it.name(), it.form(), it.about())
+    });
+    let table = format!(
+        "| field | form | on | what it is |\n|---|---|---|---|\n{}",
+        rows.collect::<String>()
+    );
     let want = format!("{before}{begin}{table}{end}{after}");
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(path, &want).unwrap();
     }
     assert_eq!(std::fs::read_to_string(path).unwrap(), want);
+}
+
+/// Which events carry a field, in words.
+fn carriers(field: Field) -> String {
+    let on = field.carried_by();
+    if on.len() == Category::ALL.len() {
+        return "all".to_owned();
+    }
+    if on.len() + 1 == Category::ALL.len() && !on.contains(&Category::State) {
+        return "all but state".to_owned();
+    }
+    on.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", ")
 }

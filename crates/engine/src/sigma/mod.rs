@@ -4,6 +4,7 @@
 //! ([`rule`], [`modifier`], [`condition`]), and the expression is asked about events
 //! ([`expression`]). What cannot work is refused while it is read, with line and reason.
 
+pub(crate) mod carried;
 pub(crate) mod column;
 pub(crate) mod condition;
 pub(crate) mod correlation;

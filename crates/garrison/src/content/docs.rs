@@ -6,20 +6,33 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use engine::content::{Catalogue, Item};
+use engine::sigma::{Node, yaml};
 
 /// Biggest file of tests that is looked through.
 const TEST_BYTES_MAX: u64 = 1 << 20;
 
-/// The rules that tests in these folders name.
-pub(super) fn named(folders: &[&Path]) -> anyhow::Result<BTreeSet<String>> {
-    let mut found = BTreeSet::new();
+/// Tells of rules that no test acts out, in a folder of tests.
+const UNPLAYED: &str = "unplayed.yml";
+
+/// What tests on a running system say of rules.
+#[derive(Debug, Default)]
+pub(super) struct Live {
+    /// Rules that they name.
+    named: BTreeSet<String>,
+    /// Rules that cannot be acted out, and why.
+    never: BTreeMap<String, String>,
+}
+
+/// What the tests in these folders say.
+pub(super) fn live(folders: &[&Path]) -> anyhow::Result<Live> {
+    let mut found = Live::default();
     for folder in folders {
         look(folder, &mut found)?;
     }
     Ok(found)
 }
 
-fn look(folder: &Path, found: &mut BTreeSet<String>) -> anyhow::Result<()> {
+fn look(folder: &Path, found: &mut Live) -> anyhow::Result<()> {
     let entries =
         std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     for entry in entries {
@@ -29,12 +42,27 @@ fn look(folder: &Path, found: &mut BTreeSet<String>) -> anyhow::Result<()> {
             look(&path, found)?;
         } else if kind.is_file() && entry.metadata()?.len() <= TEST_BYTES_MAX {
             let bytes = std::fs::read(&path)?;
-            for id in ids(&String::from_utf8_lossy(&bytes)) {
-                found.insert(id.to_owned());
+            let text = String::from_utf8_lossy(&bytes);
+            if entry.file_name() == UNPLAYED {
+                found.never.extend(unplayed(&text).with_context(|| path.display().to_string())?);
+            } else {
+                found.named.extend(ids(&text).map(str::to_owned));
             }
         }
     }
     Ok(())
+}
+
+/// The rules below `never`, with the reasons.
+fn unplayed(text: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    let node = Node::parse(text).map_err(|it| anyhow::anyhow!("{it}"))?;
+    let never = node.get("never").context("`never` is missing")?;
+    let yaml::Value::Map(entries) = &never.value else { anyhow::bail!("`never` is no map") };
+    let entry = |(rule, reason): &(String, Node)| match &reason.value {
+        yaml::Value::Text(it) => Ok((rule.clone(), it.clone())),
+        _ => anyhow::bail!("line {}: the reason of {rule} is no text", reason.line),
+    };
+    entries.iter().map(entry).collect()
 }
 
 /// Everything in the text that has the form of a rule's id.
@@ -48,8 +76,8 @@ fn ids(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The page in Markdown. `live`: rules that live tests name.
-pub(super) fn page(catalogue: &Catalogue, live: &BTreeSet<String>) -> String {
+/// The page in Markdown.
+pub(super) fn page(catalogue: &Catalogue, live: &Live) -> String {
     let mut families: BTreeMap<&str, Vec<&Item>> = BTreeMap::new();
     for item in catalogue.items() {
         families.entry(&item.family).or_default().push(item);
@@ -59,7 +87,7 @@ pub(super) fn page(catalogue: &Catalogue, live: &BTreeSet<String>) -> String {
         let all = catalogue.items().flat_map(|it| &it.cases);
         all.filter(|it| it.fires == fires).count()
     };
-    let tested = catalogue.iter().filter(|it| live.contains(&it.id)).count();
+    let tested = catalogue.iter().filter(|it| live.named.contains(&it.id)).count();
     let mut out = String::from(
         "# Detections\n\n\
          Made from `content/detections` by `garrison content docs`; a test keeps it current\n\
@@ -67,7 +95,7 @@ pub(super) fn page(catalogue: &Catalogue, live: &BTreeSet<String>) -> String {
          Chinese stand in the rules and on the console's page *Detections*.\n\n\
          Cases are `firing / quiet`: events written down for the rule that must, and must not,\n\
          make it fire; every quiet one is held against all rules. *Live*: a test on a running\n\
-         system (`content/live-tests`, `crates/*/tests`) names the rule.\n\n",
+         system (`content/live-tests`, `crates/*/tests`) acts it out, or why none can.\n\n",
     );
     let _ = writeln!(
         out,
@@ -96,12 +124,20 @@ pub(super) fn page(catalogue: &Catalogue, live: &BTreeSet<String>) -> String {
                 rule.attack.join(" "),
                 rule.hss.as_deref().unwrap_or("-"),
                 item.cases.len() - fires,
-                if live.contains(&rule.id) { "yes" } else { "-" },
+                acted_out(&rule.id, live),
                 blind.join(" "),
             );
         }
     }
     out
+}
+
+fn acted_out(rule: &str, live: &Live) -> String {
+    match live.never.get(rule) {
+        Some(reason) => format!("no: {}", cell(reason)),
+        None if live.named.contains(rule) => "yes".to_owned(),
+        None => "-".to_owned(),
+    }
 }
 
 /// A text in a cell of a table.
@@ -128,7 +164,7 @@ mod tests {
         let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         let folders = TESTS.map(|it| root.join(it));
         let folders: Vec<_> = folders.iter().map(AsRef::as_ref).collect();
-        let live = named(&folders).unwrap();
+        let live = live(&folders).unwrap();
         let want = page(&Catalogue::embedded().unwrap(), &live);
         let file = root.join("docs/detections.md");
         if std::env::var_os("UPDATE").is_some() {

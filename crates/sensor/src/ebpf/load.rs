@@ -171,3 +171,11 @@ fn keep(link: &Link) -> std::io::Result<OwnedFd> {
 pub(super) fn put(map: &MapHandle, key: &[u8], value: u32) -> Result<(), libbpf_rs::Error> {
     map.update(key, &value.to_ne_bytes(), MapFlags::ANY)
 }
+
+/// Takes out a key; one that is not there is no fault.
+pub(super) fn forget(map: &MapHandle, key: &[u8]) -> Result<(), libbpf_rs::Error> {
+    match map.delete(key) {
+        Err(error) if error.kind() == libbpf_rs::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}

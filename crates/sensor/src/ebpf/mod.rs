@@ -117,6 +117,16 @@ impl Ebpf {
         Ok(count)
     }
 
+    pub(crate) fn watch_signals(&self, pid: u32, is_watched: bool) -> Result<(), SensorError> {
+        let key = pid.to_ne_bytes();
+        let done = if is_watched {
+            load::put(&self.loaded.protected, &key, 1)
+        } else {
+            load::forget(&self.loaded.protected, &key)
+        };
+        Ok(done.map_err(|it| LoadError::Map("protected_pids", it))?)
+    }
+
     fn tell_losses(&mut self, sink: &mut dyn FnMut(Event)) -> usize {
         let total: u64 = self.losses().iter().map(|it| it.count).sum();
         let count = total.saturating_sub(self.lost);

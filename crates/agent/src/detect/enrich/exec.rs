@@ -78,7 +78,7 @@ impl Enricher {
         let inherited = above.map(|it| (it.session_role, it.transaction, it.container.clone()));
         let (session_role, transaction, container) =
             inherited.unwrap_or((SessionRole::None, None, None));
-        let container = container.or_else(|| self.container_of(task.pid, task.namespaces));
+        let container = container.or_else(|| self.container_of(id, task));
         self.forget_pipes(task.pid);
         let Some(process) = self.processes.get_mut(id) else { return };
         process.kind = kind_called(&image, &exec.arguments);
@@ -108,6 +108,7 @@ impl Enricher {
         let packaged_script = script.filter(|it| self.images.owner(it).is_some());
         process.transaction = transaction_of(process, packaged_script).or(transaction);
         self.index_pipes(id);
+        self.guard(id);
         self.processes.changed(id);
     }
 

@@ -3,6 +3,7 @@
 
 mod exec;
 mod file;
+mod guarded;
 mod kernel;
 mod lineage;
 mod network;
@@ -88,11 +89,14 @@ pub struct Enricher {
     pipes: HashMap<u64, Vec<Id>>,
     /// Names of programs that wrote into a pipe and ended, by the pipe: `a | (sleep 1; exec sh)`.
     gone_writers: VecDeque<(u64, Arc<str>)>,
-    containers: HashMap<u64, Option<Arc<str>>>,
+    /// By their pid namespace: the container, and the process that it was found by.
+    containers: HashMap<u64, (Option<Arc<str>>, Id)>,
     capabilities: rights::CapabilityNames,
     lineages: Lineages,
     host: Namespaces,
     own_pid: u32,
+    own_file: Option<(u64, u64)>,
+    guarded: guarded::Guarded,
     pending: Vec<file::Pending>,
     /// Who changed the lists of accounts, and when; the last ones.
     account_writers: VecDeque<(Id, Timestamp)>,
@@ -129,6 +133,8 @@ impl Enricher {
             lineages: Lineages::default(),
             host,
             own_pid: std::process::id(),
+            own_file: guarded::own_file(),
+            guarded: guarded::Guarded::default(),
             pending: Vec::new(),
             account_writers: VecDeque::new(),
             uncompared: 0,
@@ -142,11 +148,15 @@ impl Enricher {
             What::Exec(it) => self.exec(at, task, it, out),
             What::Fork { child_pid, child_started_ns } => {
                 self.processes.fork(task, *child_pid, *child_started_ns, at);
+                if let Some(child) = self.processes.id_of(*child_pid) {
+                    self.guard(child);
+                }
             }
             What::Exit { .. } => {
                 if task.tid == task.pid || task.tid == 0 {
                     self.note_writer(task.pid);
                     self.forget_pipes(task.pid);
+                    self.unguard(task.pid);
                 }
                 self.processes.exit(task, at);
             }
@@ -201,6 +211,9 @@ impl Enricher {
             ids.retain(|it| processes.get(*it).is_some_and(|it| !it.ended));
         }
         self.pipes.retain(|_, ids| !ids.is_empty());
+        for pid in self.guarded.gone(alive) {
+            self.unguard(pid);
+        }
     }
 
     /// Writes down what was learned.
@@ -310,6 +323,7 @@ impl Enricher {
         event.set(Field::PackageTransaction, transaction.and_then(|it| fixed(it.name)));
         event.set(Field::ImagePackage, image.package.as_ref().and_then(shared));
         event.set(Field::ImagePackageVerified, image.verified.map(Into::into));
+        event.set(Field::ImageIsAgent, Some(self.is_agent(process).into()));
         event.set(Field::ImageIsMemfd, Some(image.is_memory.into()));
         event.set(Field::ImageInTemporary, Some(is_temporary(&image.path).into()));
         event.set(Field::ImageTrueName, image.packaged_name().and_then(text));
@@ -383,22 +397,27 @@ impl Enricher {
             })
     }
 
-    /// The container of a process that is not in the host's namespaces.
-    fn container_of(&mut self, pid: u32, namespaces: Option<Namespaces>) -> Option<Arc<str>> {
-        let namespaces = namespaces?;
+    /// The container of a process that is not in the host's namespaces. The kernel gives the number
+    /// of a namespace that has ended to the next one, so what was found under it counts for as long
+    /// as the process runs that it was found by.
+    fn container_of(&mut self, id: Id, task: &Task) -> Option<Arc<str>> {
+        let namespaces = task.namespaces?;
         if namespaces.pid == self.host.pid || namespaces.pid == 0 {
             return None;
         }
-        if let Some(known) = self.containers.get(&namespaces.pid) {
+        if let Some((known, by)) = self.containers.get(&namespaces.pid)
+            && self.processes.get(*by).is_some_and(|it| !it.ended)
+        {
             return known.clone();
         }
-        let read = self.images.root().read_prefix(format!("/proc/{pid}/cgroup"), CGROUP_BYTES_MAX);
-        let found = read.ok().and_then(|it| container::parse(&it.bytes));
-        let found: Option<Arc<str>> = found.map(|it| it.short().into());
+        // One that has gone meanwhile says nothing about those that follow.
+        let path = format!("/proc/{}/cgroup", task.pid);
+        let read = self.images.root().read_prefix(path, CGROUP_BYTES_MAX).ok()?;
+        let found = container::parse(&read.bytes).map(|it| Arc::from(it.short()));
         if self.containers.len() >= CONTAINERS_MAX {
             self.containers.clear();
         }
-        self.containers.insert(namespaces.pid, found.clone());
+        self.containers.insert(namespaces.pid, (found.clone(), id));
         found
     }
 

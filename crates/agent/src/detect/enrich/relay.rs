@@ -72,6 +72,7 @@ impl Enricher {
         }
         let mut event = self.begin(Category::Redirection, at, id, Some(task));
         event.set(Field::RedirectedDescriptor, Some(u32::from(onto).into()));
+        self.set_reading(&mut event, id);
         self.set_stdio(&mut event, id);
         out.push(Enriched { event, process: Some(id) });
     }
@@ -117,12 +118,21 @@ impl Enricher {
                 continue;
             }
             let mut event = self.begin(Category::Redirection, at, shell, None);
+            self.set_reading(&mut event, shell);
             self.set_stdio(&mut event, shell);
             out.push(Enriched { event, process: Some(shell) });
             if let Some(it) = self.processes.get_mut(shell) {
                 it.relay_told = true;
             }
         }
+    }
+
+    /// Whether it does what arrives on 0, as its start told.
+    fn set_reading(&self, event: &mut Event, id: Id) {
+        let process = self.processes.get(id).filter(|it| !it.forked);
+        let process =
+            process.filter(|it| matches!(it.kind, ImageKind::Shell | ImageKind::Interpreter));
+        event.set(Field::ReadsCommands, process.map(|it| it.reads_commands.into()));
     }
 
     pub(super) fn set_relays(&self, event: &mut Event, id: Id) {

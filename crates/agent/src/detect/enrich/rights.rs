@@ -198,6 +198,7 @@ impl Enricher {
             event.set(Field::TargetImage, shared(&it.image.path));
             event.set(Field::TargetUser, Some(self.users.name(it.uid).into()));
             event.set(Field::TargetIsChild, Some(self.processes.descends(other, id).into()));
+            event.set(Field::TargetIsAgent, Some(self.is_agent(it).into()));
         }
         out.push(Enriched { event, process: Some(id) });
     }

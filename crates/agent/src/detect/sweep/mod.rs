@@ -10,7 +10,7 @@ mod ports;
 mod programs;
 mod tables;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -62,7 +62,7 @@ impl Sweeps {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let root = HostRoot::live()?;
-        let mut sweeper = Sweeper::new(HostRoot::live()?, Inspector::new(root), state_dir);
+        let mut sweeper = Sweeper::new(HostRoot::live()?, Inspector::new(root), "/", state_dir);
         let work = move || {
             while !stopped.load(Ordering::Relaxed) {
                 let began = thread_cpu();
@@ -92,7 +92,9 @@ fn send(tell: &SyncSender<Swept>, swept: Vec<Swept>) -> bool {
     swept.into_iter().all(|it| tell.send(it).is_ok())
 }
 
-struct Sweeper {
+/// All looks, one after the other or each when it is due.
+#[derive(Debug)]
+pub struct Sweeper {
     root: HostRoot,
     inspector: Inspector,
     tables: tables::Tables,
@@ -104,7 +106,13 @@ struct Sweeper {
 }
 
 impl Sweeper {
-    fn new(root: HostRoot, inspector: Inspector, state_dir: Option<&Path>) -> Self {
+    /// Files are walked from the folder `start`; baselines are kept in `state_dir`.
+    pub fn new(
+        root: HostRoot,
+        inspector: Inspector,
+        start: impl Into<PathBuf>,
+        state_dir: Option<&Path>,
+    ) -> Self {
         Self {
             root,
             inspector,
@@ -112,8 +120,23 @@ impl Sweeper {
             hidden: hidden::Hidden::default(),
             load: cpu::Load::default(),
             programs: programs::Programs::default(),
-            files: files::Files::new("/", state_dir.map(|it| it.join(SETUID_FILE))),
+            files: files::Files::new(start, state_dir.map(|it| it.join(SETUID_FILE))),
             step: 0,
+        }
+    }
+
+    /// Looks at everything now, whatever is due: files to the end of a whole walk.
+    pub fn whole(&mut self, now: Timestamp) -> Vec<Swept> {
+        let mut out = self.load.look(&self.root, now);
+        out.extend(self.hidden.look(&self.root, now));
+        out.extend(self.tables.look(&mut self.inspector, now));
+        out.extend(self.programs.look(&self.root, &self.inspector, now));
+        loop {
+            let (found, is_whole) = self.files.step(&self.root, &self.inspector, now);
+            out.extend(found);
+            if is_whole {
+                return out;
+            }
         }
     }
 

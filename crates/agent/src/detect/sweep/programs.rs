@@ -7,8 +7,10 @@ use sensor::programs::KernelProgram;
 
 use super::{Swept, state};
 use crate::collect::process::parse::number;
+use crate::detect::image::{FILE_BYTES_MAX, digest_file};
 use crate::host_root::HostRoot;
 use crate::inspect::Inspector;
+use crate::verdict::Sha256;
 
 const PROCESSES_MAX: usize = 32_768;
 /// Descriptors of one process that are looked at.
@@ -16,6 +18,8 @@ const DESCRIPTORS_MAX: usize = 1024;
 const FDINFO_BYTES_MAX: usize = 4096;
 /// What /proc/PID/exe ends in once the file has lost its name.
 const DELETED: &str = " (deleted)";
+/// The file this agent runs from.
+const OWN_FILE: &str = "/proc/self/exe";
 /// Looks in a row: an upgrade replaces a program and restarts it.
 const LOOKS: u32 = 3;
 
@@ -25,6 +29,8 @@ pub(super) struct Programs {
     deleted: BTreeMap<u32, (String, u32)>,
     /// Programs of the kernel that were judged.
     judged: BTreeSet<u32>,
+    /// The digest of the file this agent runs from, once it was asked for.
+    own: Option<Sha256>,
 }
 
 impl Programs {
@@ -81,7 +87,9 @@ impl Programs {
         let mut out = Vec::new();
         for program in news {
             let held = held_by(&program, &loaded, &holders);
-            let is_known = |pid: &u32| *pid == own || is_packaged(root, inspector, *pid);
+            let is_known = |pid: &u32| {
+                *pid == own || is_packaged(root, inspector, *pid) || self.is_agent(root, *pid)
+            };
             if held.iter().any(is_known) {
                 continue;
             }
@@ -99,6 +107,26 @@ impl Programs {
         }
         out
     }
+}
+
+impl Programs {
+    /// Another agent of this very build: its content says so, whatever it is called.
+    fn is_agent(&mut self, root: &HostRoot, pid: u32) -> bool {
+        let size = |path: &str| root.metadata(path).ok().map(|it| it.size);
+        let exe = format!("/proc/{pid}/exe");
+        if size(OWN_FILE).is_none_or(|it| Some(it) != size(&exe)) {
+            return false;
+        }
+        let Some(own) = self.own.or_else(|| digest(root, OWN_FILE)) else { return false };
+        self.own = Some(own);
+        digest(root, &exe) == Some(own)
+    }
+}
+
+fn digest(root: &HostRoot, path: &str) -> Option<Sha256> {
+    let (file, found) = root.open_with_metadata(path).ok()?;
+    let digested = digest_file(file, found.size.min(FILE_BYTES_MAX)).ok()?;
+    Some(digested.sha256)
 }
 
 /// Who has it open. One that is reached by jumps from another only is held by no process but by the
