@@ -179,6 +179,7 @@ test("every page, in both languages", async () => {
       await page.goto(garrison.origin + path);
       await page.locator("h1, h2").first().waitFor();
       await expect(page.locator(".waiting, .ant-skeleton")).toHaveCount(0, { timeout: 30_000 });
+      await expect(page.locator(".ant-result"), `${name} is broken`).toHaveCount(0);
       await page.screenshot({ path: `shots/${name}-${language}.png` });
       const { violations } = await new AxeBuilder({ page }).analyze();
       const bad = violations.filter((it) => it.impact === "serious" || it.impact === "critical");

@@ -104,6 +104,18 @@ function listsCut(page: Page): Promise<string[]> {
   );
 }
 
+/** Headings, times, states and buttons in lists that do not show all of their words. */
+function wordsCut(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const isCut = (it: Element) => it.scrollWidth > it.clientWidth + 1;
+    const heads = [...document.querySelectorAll(".table th")].filter(isCut);
+    const cells = [...document.querySelectorAll(".table td")].filter(
+      (it) => isCut(it) && it.querySelector("time, .status, .state-mark, .ant-btn") !== null,
+    );
+    return [...new Set([...heads, ...cells].map((it) => it.textContent ?? ""))];
+  });
+}
+
 /** Pixels that stick out of the window sideways; lists scroll inside their own box. */
 function sticksOut(page: Page): Promise<number> {
   return page.evaluate(() => {
@@ -136,6 +148,7 @@ for (const [language, scheme] of [
       expect(await sticksOut(page), `${name}: pixels too wide`).toBeLessThanOrEqual(0);
       // Tables of assets have the columns that agents tell of, as many as they like.
       if (!name.includes("asset")) expect(await listsCut(page), `${name}: cut lists`).toEqual([]);
+      expect(await wordsCut(page), `${name}: cut words`).toEqual([]);
       expect(errors, path).toEqual([]);
     }
   });

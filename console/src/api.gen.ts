@@ -1834,6 +1834,8 @@ export interface components {
             actions: components["schemas"]["HandleAction"][];
             advice: components["schemas"]["Text"];
             blind_spots: components["schemas"]["Text"][];
+            /** @description What it was proved with, as its files name it. */
+            cases: components["schemas"]["DetectionCase"][];
             /**
              * Format: int64
              * @description Cases that fire, proved by the tests.
@@ -1889,6 +1891,13 @@ export interface components {
             techniques: string[];
             title: components["schemas"]["Text"];
             why: components["schemas"]["Text"];
+        };
+        /** @description One case of a rule. */
+        DetectionCase: {
+            /** @description Whether the rule must fire on it, or stay quiet. */
+            fires: boolean;
+            /** @example a copy of a shell as crond in /tmp */
+            name: string;
         };
         /** @description Where a rule is on. */
         DetectionChange: {

@@ -84,7 +84,7 @@ const WORDS: [group: string, words: string[], at: (catalogue: typeof en) => obje
         /(?:capability|capabilities\.one|reporter\.one|matrix\.set)\(\s*"([a-z_.]+)"/g,
       ),
       ...found(RUST, /const [A-Z_]*CAPABILITY: &str = "([a-z_]+)"/g),
-      ...found(RUST, /const (?:SENSOR|ENRICHMENT|RULES): &str = "([a-z_]+)"/g),
+      ...found(RUST, /const (?:SENSOR|ENRICHMENT|RULES|SWEEPS): &str = "([a-z_]+)"/g),
     ].map(key),
     (it) => it.capability.name,
   ],

@@ -170,6 +170,11 @@ export const DETECTIONS: Detection[] = Array.from({ length: 160 }, (_, index) =>
     blind_spots: [
       both("Shells that are relayed by a packaged service.", "由软件包内服务中继的 shell。"),
     ],
+    cases: [
+      { name: "a copy of a shell as crond in /tmp", fires: true },
+      { name: "a miner as a web server in a hidden folder", fires: true },
+      { name: "a service starts while its package is being set up", fires: false },
+    ],
     cases_fire: 2 + (index % 5),
     cases_quiet: 1 + (index % 3),
     found_7d: found >> 2,

@@ -80,9 +80,13 @@ fn lines(status: &Status, age: Duration, width: usize) -> Vec<String> {
         "cost of", "CPU ms", "events", "us/event", "lost"
     ));
     for it in &status.features {
-        let each = it.cpu_us as f64 / it.events.max(1) as f64;
+        // What runs by the clock has no events to share its cost among.
+        let each = match it.events {
+            0 => "-".to_owned(),
+            events => format!("{:.2}", it.cpu_us as f64 / events as f64),
+        };
         let ms = it.cpu_us as f64 / 1000.0;
-        out.push(format!("{:<20}{ms:>12.1}{:>14}{each:>14.2}{:>10}", it.id, it.events, it.lost));
+        out.push(format!("{:<20}{ms:>12.1}{:>14}{each:>14}{:>10}", it.id, it.events, it.lost));
     }
     out.push(String::new());
     // What does not work is looked for first.

@@ -101,6 +101,7 @@ export function DetectionDetail({ detection }: { detection: Detection }) {
       <Prose title={t("finding.advice")} texts={[it.advice]} />
       <Prose title={t("detection.known_false_alarms")} texts={it.false_alarms} />
       <Prose title={t("detection.blind_spots")} texts={it.blind_spots} />
+      <Cases detection={it} />
     </article>
   );
 }
@@ -117,6 +118,30 @@ function Prose({ title, texts }: { title: string; texts: Text[] }) {
         </p>
       ))}
     </section>
+  );
+}
+
+/** By name, in the language of the rule's files. */
+function Cases({ detection }: { detection: Detection }) {
+  const { t } = useTranslation();
+  return (
+    <details className="rule-cases">
+      <summary>{t("detection.all_cases", { count: detection.cases.length })}</summary>
+      {([true, false] as const).map((fires) => (
+        <section key={String(fires)}>
+          <h4>{t(fires ? "detection.must_fire" : "detection.must_not")}</h4>
+          <ul>
+            {detection.cases
+              .filter((it) => it.fires === fires)
+              .map((it) => (
+                <li key={it.name} lang="en">
+                  {it.name}
+                </li>
+              ))}
+          </ul>
+        </section>
+      ))}
+    </details>
   );
 }
 

@@ -137,7 +137,7 @@ function useColumns(
           {
             id: "expires",
             title: t("whitelist.expires"),
-            width: 150,
+            width: 184,
             render: (it) => (it.expires_at ? <Moment at={it.expires_at} /> : t("whitelist.never")),
           },
         ]

@@ -25,7 +25,7 @@ export function AuditSection() {
   const list = useInfiniteQuery(read.audit());
   const verify = useMutation({ mutationFn: act.verifyAudit });
   const columns: Column<AuditEntry>[] = [
-    { id: "at", title: t("change.at"), width: 150, render: (it) => <Moment at={it.at} /> },
+    { id: "at", title: t("change.at"), width: 184, render: (it) => <Moment at={it.at} /> },
     {
       id: "actor",
       title: t("audit.actor"),

@@ -86,9 +86,9 @@ impl Client {
         let request = self.request(method, path, body)?;
         let at = self.address;
         let answer = async {
-            let stream = tokio::net::TcpStream::connect(at)
-                .await
-                .with_context(|| format!("cannot reach the server at {at}"))?;
+            let stream = tokio::net::TcpStream::connect(at).await.with_context(|| {
+                format!("cannot reach the server at {at}: is it running, and is --server right?")
+            })?;
             let (mut sender, connection) =
                 hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
             let driving = tokio::spawn(connection);
@@ -135,13 +135,17 @@ fn understand(status: StatusCode, body: &[u8]) -> anyhow::Result<Value> {
         return Ok(answer);
     }
     let part = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
-    let mut lines = vec![format!("{}: {}", part("title"), part("detail"))];
-    for it in answer.get("errors").and_then(Value::as_array).into_iter().flatten() {
-        let part = |name: &str| it.get(name).and_then(Value::as_str).unwrap_or_default();
-        lines.push(format!("  {}: {}", part("field"), part("detail")));
-    }
     if status == StatusCode::UNAUTHORIZED {
-        lines.push("  the token is unknown, expired or revoked".to_owned());
+        bail!("the server refuses the token: it is unknown, expired or revoked");
     }
-    bail!(lines.join("\n"))
+    let errors = answer.get("errors").and_then(Value::as_array).map(Vec::as_slice);
+    let errors = errors.unwrap_or_default();
+    if errors.is_empty() {
+        bail!("{}: {}", part("title"), part("detail"));
+    }
+    let told = errors.iter().map(|it| {
+        let part = |name: &str| it.get(name).and_then(Value::as_str).unwrap_or_default();
+        format!("\n  {}: {}", part("field"), part("detail"))
+    });
+    bail!("{}:{}", part("title"), told.collect::<String>())
 }

@@ -351,6 +351,7 @@ const WHITELIST: &[Column] = &[
     Column::new("HITS", "/hits"),
     Column::new("OWNER", "/owner"),
     Column::new("UNTIL", "/expires_at"),
+    Column::wide("REMARK", "/remark"),
 ];
 const OUTCOMES: &[Column] = &[
     Column::new("ID", "/id"),

@@ -5,7 +5,7 @@ use data_encoding::HEXLOWER;
 use model::id::AuditId;
 use model::time::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::page::{Page, list_query};
@@ -45,7 +45,8 @@ impl From<store::AuditRecord> for AuditRecord {
             address: it.entry.address,
             action: it.entry.action,
             target: it.entry.target,
-            detail: it.entry.detail,
+            // What commands write has no more to say.
+            detail: if it.entry.detail.is_null() { json!({}) } else { it.entry.detail },
             hash: HEXLOWER.encode(&it.hash),
         }
     }

@@ -155,7 +155,7 @@ impl Checker {
         if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
             && !self.patterns.get(pattern).is_some_and(|it| it.is_match(text))
         {
-            wrong(because!("input.pattern", "must match {pattern}", pattern = pattern));
+            wrong(unlike(schema, pattern));
         }
         if schema.get("format").and_then(Value::as_str) == Some("date-time")
             && text.parse::<model::time::Timestamp>().is_err()
@@ -250,6 +250,19 @@ fn list(values: &[Value]) -> String {
     let words: Vec<_> =
         values.iter().map(|it| it.as_str().map_or_else(|| it.to_string(), str::to_owned)).collect();
     words.join(", ")
+}
+
+/// Why a text is refused: an example says it to people, the pattern to programs.
+fn unlike(schema: &Value, pattern: &str) -> Because {
+    if let Some(like) = schema.get("example").and_then(Value::as_str) {
+        return because!(
+            "input.like",
+            "must be like {like}, and match {pattern}",
+            like = like,
+            pattern = pattern
+        );
+    }
+    because!("input.pattern", "must match {pattern}", pattern = pattern)
 }
 
 /// Why a name is refused.

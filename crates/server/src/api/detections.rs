@@ -62,6 +62,8 @@ pub struct Detection {
     pub params: Vec<String>,
     pub false_alarms: Vec<Text>,
     pub blind_spots: Vec<Text>,
+    /// What it was proved with, as its files name it.
+    pub cases: Vec<DetectionCase>,
     /// Cases that fire, proved by the tests.
     pub cases_fire: u64,
     /// Cases that stay quiet.
@@ -79,6 +81,15 @@ pub struct Detection {
     /// Groups in which it is the other way.
     pub groups_on: Vec<String>,
     pub groups_off: Vec<String>,
+}
+
+/// One case of a rule.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct DetectionCase {
+    #[schema(example = "a copy of a shell as crond in /tmp")]
+    pub name: String,
+    /// Whether the rule must fire on it, or stay quiet.
+    pub fires: bool,
 }
 
 fn shown(item: &Item, stats: &BTreeMap<String, RuleStat>, policy: &Policy) -> Detection {
@@ -106,6 +117,11 @@ fn shown(item: &Item, stats: &BTreeMap<String, RuleStat>, policy: &Policy) -> De
         params: rule.params.clone(),
         false_alarms: rule.false_alarms.clone(),
         blind_spots: rule.blind_spots.clone(),
+        cases: item
+            .cases
+            .iter()
+            .map(|it| DetectionCase { name: it.name.clone(), fires: it.fires })
+            .collect(),
         cases_fire: fires,
         cases_quiet: item.cases.len() as u64 - fires,
         found_7d: stat.found_7d,
