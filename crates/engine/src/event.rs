@@ -185,6 +185,9 @@ fields! {
         CurrentDirectory: Text, "Working directory.";
         InlineCode: Text, "Code given to a shell or interpreter as an argument: sh -c, python -c, perl -e.";
         FirstSeen: Bool, "This parent never started this executable on this host before; absent while the host is being learned.";
+        ScriptOwnerId: Integer, "Owner of the script; told only of what cron starts.";
+        ScriptIsWorldWritable: Bool, "Every user may write the script; likewise.";
+        ContainerHostPaths: List, "Of the first program in a container: files and folders that it was given, by their path on the host.";
         LoaderVariables: List, "LD_PRELOAD=..., LD_AUDIT=..., as given.";
     }
     // The executable.
@@ -205,6 +208,7 @@ fields! {
         ImageTrueName: Text, "Name of the packaged program with the same content; differs from the file name where a copy was renamed.";
         ImageIsAgent: Bool, "It is this agent, by the number of the process or the very file; no name decides.";
         ImageVerdict: Text, "Verdict of hash lists and scanners: malicious, suspicious, clean; absent: not judged.";
+        ImageVerdictName: Text, "What the list that judged it calls the threat.";
     }
     // Ancestors.
     EVERY {
@@ -227,6 +231,7 @@ fields! {
         ServicePort: Integer, "A port that it listens on.";
         SessionRole: Text, "Where the process comes from: ssh, console, cron, systemd, container, none.";
         ContainerId: Text, "Container, by cgroup.";
+        IsInUserNamespace: Bool, "Its user namespace is not the host's: rights that it has count only within.";
         IsInContainer: Bool, "Runs in a container or in other mount and pid namespaces than the host.";
     }
     // Standard input, output and error.
@@ -310,6 +315,7 @@ fields! {
         TargetCapabilities: List, "Capabilities that security.capability gives it after: CAP_SETUID, ...";
         AddsSetuid: Bool, "Set the SUID or SGID bit on an executable.";
         AddsCapability: Bool, "Wrote security.capability.";
+        TargetIsWatched: Bool, "It lies below a path that the policy watches.";
         TargetInTemporary: Bool, "As ImageInTemporary.";
         TimesMovedBack: Bool, "The modification or access time was set into the past by hand.";
     }
@@ -335,7 +341,7 @@ fields! {
     }
     // What a sweep found.
     STATE {
-        StateCheck: Text, "Of a state event: hidden_process, hidden_port, hidden_module, hidden_file, preload, foreign_bpf, proc_mount, deleted_executable, setuid_added, account_added, account_changed, account_reactivated, account_password_set, group_changed, key_added, autostart_added, autostart_changed, file_changed, cpu_load, agent_stopped, sensor_lost.";
+        StateCheck: Text, "Of a state event: hidden_process, hidden_port, hidden_module, hidden_file, preload, foreign_bpf, proc_mount, deleted_executable, setuid_added, account_added, account_changed, account_reactivated, account_password_set, group_changed, key_added, autostart_added, autostart_changed, file_changed, file_overwritten, cpu_load, refused_packets, agent_stopped, sensor_lost.";
         StateSubject: Text, "What the sweep found.";
         StateDetail: Text, "In one sentence, English.";
         AccountUserId: Integer, "Of an account: its uid.";

@@ -16,7 +16,7 @@ use agent::{
         process::parse,
         service, software, web, web_framework,
     },
-    detect::{code, known, names::ImageKind, texts},
+    detect::{code, enrich::given, known, names::ImageKind, sweep::refused, texts},
     packages::{digests, rpm},
     respond::{
         block::{message, protected},
@@ -144,6 +144,13 @@ pub static TARGETS: &[Target] = &[
         b"title: t\nlogsource: {product: linux}\ndetection: {s: {Image|re: 'a+', User: ['b*', c]}, condition: 1 of s}\n",
         sigma_rule,
     ),
+    bytes("detect.mounts", b"1 0 254:0 /a\\040b /data rw - ext4 /dev/vda rw\n", |bytes| {
+        let all = given::mounts(bytes);
+        given::shared(&all, &all);
+    }),
+    bytes("detect.counters", b"Tcp: AttemptFails OutRsts\nTcp: 1 2\nUdp6NoPorts 3\n", |bytes| {
+        refused::parse(&[bytes]);
+    }),
     bytes("detect.build_id", ELF_WITH_BUILD_ID, |bytes| {
         known::build_id(bytes);
     }),

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use data_encoding::{BASE64, BASE64_NOPAD};
 use model::time::Timestamp;
@@ -31,6 +32,11 @@ const STATE_BYTES_MAX: usize = 16 << 20;
 const LOOK_FILES_MAX: usize = 16;
 /// A change this young may still be told by an event.
 const LOOK_AGE_MIN_NS: i64 = 5_000_000_000;
+
+/// Between two files that are read again although nothing says that they changed.
+const AGAIN_EVERY: Duration = Duration::from_secs(1);
+/// Those that are read again most often: one line in them makes a root.
+const AGAIN_FIRST: [&str; 4] = ["/etc/passwd", "/etc/shadow", "/etc/sudoers", "/etc/crontab"];
 
 /// Folders whose files are read at the start, not below.
 #[rustfmt::skip]
@@ -69,6 +75,15 @@ pub struct Change {
     pub omitted: u64,
 }
 
+/// A change of a file that no event told of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unseen {
+    pub path: String,
+    pub change: Change,
+    /// The file says by its times, size or inode that it was written.
+    pub is_stamped: bool,
+}
+
 /// How a look at one file ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Compared {
@@ -95,6 +110,10 @@ pub struct Texts {
     /// What was different when the agent started.
     while_away: Vec<(String, Change)>,
     next: usize,
+    /// Files that are read again although nothing says that they changed: where that goes on, and
+    /// when it last did.
+    again: usize,
+    again_at: Option<Timestamp>,
     /// Texts that found no room.
     pub overflowed: u64,
 }
@@ -164,8 +183,10 @@ impl Texts {
 
     /// Changes that nobody told of: those from before the start, and those a few files at a time
     /// show now.
-    pub fn look(&mut self, root: &HostRoot, now: Timestamp) -> Vec<(String, Change)> {
-        let mut found = std::mem::take(&mut self.while_away);
+    pub fn look(&mut self, root: &HostRoot, now: Timestamp) -> Vec<Unseen> {
+        let away = std::mem::take(&mut self.while_away).into_iter();
+        let mut found: Vec<Unseen> =
+            away.map(|(path, change)| Unseen { path, change, is_stamped: true }).collect();
         let paths: Vec<String> =
             self.kept.0.keys().skip(self.next).take(LOOK_FILES_MAX).cloned().collect();
         self.next = if paths.len() < LOOK_FILES_MAX { 0 } else { self.next + LOOK_FILES_MAX };
@@ -179,10 +200,38 @@ impl Texts {
                 continue;
             }
             if let Compared::Changed(change) = self.compare(root, &path, false) {
-                found.push((path, change));
+                found.push(Unseen { path, change, is_stamped: true });
             }
         }
+        if self.again_at.is_none_or(|at| now.since(at) >= AGAIN_EVERY) {
+            self.again_at = Some(now);
+            found.extend(self.look_again(root));
+        }
         found
+    }
+
+    /// Reads one file although its stamp is the old one: what a hole in the kernel writes into
+    /// the cached pages of a file leaves no other trace. In turn one of those that are worth it
+    /// most, and one of all.
+    fn look_again(&mut self, root: &HostRoot) -> Option<Unseen> {
+        let (round, is_one_of_all) = (self.again / 2, self.again % 2 == 1);
+        self.again = self.again.wrapping_add(1);
+        let path = if is_one_of_all {
+            let keys = &self.kept.0;
+            keys.keys().nth(round.checked_rem(keys.len())?)?.clone()
+        } else {
+            (*AGAIN_FIRST.get(round % AGAIN_FIRST.len())?).to_owned()
+        };
+        let there = root.metadata(&path).ok()?;
+        let stamp = (there.inode, there.size, there.changed_ns);
+        if self.stamps.get(&path) != Some(&stamp) {
+            return None;
+        }
+        let Compared::Changed(change) = self.compare(root, &path, false) else { return None };
+        // An ordinary write while it was read has made the stamp another one.
+        let later = root.metadata(&path).ok()?;
+        let is_stamped = (later.inode, later.size, later.changed_ns) != stamp;
+        Some(Unseen { path, change, is_stamped })
     }
 
     /// Writes the texts down, readable by nobody else.
@@ -451,11 +500,32 @@ mod tests {
         std::fs::write(&job, "three\n").unwrap();
         let found = Texts::load(Some(&file), &root, &[]).look(&root, now);
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].1.removed, lines(&["one", "two"]));
+        assert_eq!(found[0].change.removed, lines(&["one", "two"]));
         std::fs::remove_file(&job).unwrap();
         assert!(matches!(texts.compare(&root, "/etc/cron.d/job", false), Compared::Changed(_)));
         std::fs::write(&job, [0xFF, 0xFE]).unwrap();
         assert_eq!(texts.compare(&root, "/etc/cron.d/job", true), Compared::Unknown);
         assert_eq!(texts.compare(&root, "/etc/cron.d/none", true), Compared::Unknown);
+    }
+
+    #[test]
+    fn a_content_that_changed_beneath_its_stamp_is_found() {
+        let host = tempfile::tempdir().unwrap();
+        let root = HostRoot::new(host.path()).unwrap();
+        std::fs::create_dir_all(host.path().join("etc")).unwrap();
+        let passwd = host.path().join("etc/passwd");
+        std::fs::write(&passwd, "a:x:1000:\n").unwrap();
+        let mut texts = Texts::load(None, &root, &[]);
+        let begin = Timestamp::from_secs(1_000);
+        assert_eq!(texts.look(&root, begin), []);
+        std::fs::write(&passwd, "a:x:0000:\n").unwrap();
+        // As if the kernel had not noticed.
+        let found = root.metadata("/etc/passwd").unwrap();
+        let stamp = (found.inode, found.size, found.changed_ns);
+        texts.stamps.insert("/etc/passwd".to_owned(), stamp);
+        let looks = (1..10).flat_map(|second| texts.look(&root, begin + AGAIN_EVERY * second));
+        let told: Vec<Unseen> = looks.collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].path == "/etc/passwd" && !told[0].is_stamped);
     }
 }

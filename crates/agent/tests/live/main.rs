@@ -14,6 +14,7 @@
 )]
 
 mod hidden;
+mod logins;
 mod peer;
 mod prelude;
 mod quiet;

@@ -35,6 +35,9 @@ pub(crate) struct Scene {
     /// The host's state is looked at while it is played, with so many milliseconds between.
     #[serde(default)]
     pub(crate) sweeps_ms: Option<u64>,
+    /// The log of log-ins is followed while it is played.
+    #[serde(default)]
+    pub(crate) follows_log: bool,
     /// Stands in the subject of alarms that are about no process.
     #[serde(default)]
     pub(crate) about: Option<String>,
@@ -59,8 +62,8 @@ macro_rules! tests {
 }
 
 tests! {
-    accounts atomics commands containers files firsts logs network privileges processes rootkit
-    shells state verdicts web
+    accounts atomics commands containers files firsts logins logs machines network privileges
+    processes rootkit shells state verdicts web
 }
 
 /// A host that has been learned calls new what it did not do before.

@@ -25,6 +25,7 @@ use sensor::{Sensor, Tier};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
+use super::logins::Logins;
 use super::peer::Peer;
 use super::prelude;
 use super::scenes::Scene;
@@ -44,8 +45,11 @@ const COPIED: [&str; 4] = ["/etc", "/root/.ssh", "/var/log", "/var/spool/cron"];
 /// Programs that belong to the system, not to whoever runs the tests.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A program whose content is judged: its name for scripts, and the verdict.
-const JUDGED: [(&str, Verdict); 2] = [("BAD", Verdict::Malicious), ("ODD", Verdict::Suspicious)];
+/// A program whose content is judged: its name for scripts, the verdict, and the threat.
+const JUDGED: [(&str, Verdict, &str); 2] =
+    [("BAD", Verdict::Malicious, "Scene.Ransom"), ("ODD", Verdict::Suspicious, "Scene.Odd")];
+/// What the policy watches beyond the built-in places.
+const POLICY_WATCHES: &str = "/home/watched";
 /// Set where a process of this test only has to be there.
 const IDLES: &str = "GARRISON_IDLES";
 
@@ -141,7 +145,8 @@ impl Stage {
         let catalogue = Catalogue::embedded().unwrap();
         let engine = Engine::new(&catalogue, &[]).unwrap();
         let verdicts = Verdicts::default();
-        let config = Config { learn, ..Config::default() };
+        let watched_paths = vec![POLICY_WATCHES.to_owned()];
+        let config = Config { learn, watched_paths, ..Config::default() };
         let mut enricher = Enricher::new(root, config, verdicts.clone(), now()).unwrap();
         seed::processes(&mut enricher, now());
         forget_session(&mut enricher);
@@ -206,8 +211,11 @@ impl Stage {
         let root = child.id();
         self.root = root;
         let mut swept = Instant::now();
+        let mut logins = scene.follows_log.then(Logins::follow);
         let mut look = |it: &mut Self| {
             it.poll(STEP);
+            let attacks = logins.iter_mut().flat_map(|it| it.look(now()));
+            it.found.extend(attacks.map(|attack| (BTreeSet::new(), attack)));
             if every.is_some_and(|every| swept.elapsed() >= every) {
                 it.sweep();
                 swept = Instant::now();
@@ -259,23 +267,23 @@ impl Stage {
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())
             .stderr(file);
-        for (name, verdict) in JUDGED {
+        for (name, verdict, threat) in JUDGED {
             if scene.script.contains(name) {
-                command.env(name, self.judged(&folder.join(name.to_lowercase()), name, verdict));
+                let path = folder.join(name.to_lowercase());
+                self.judge_program(&path, verdict, threat);
+                command.env(name, path);
             }
         }
         command.spawn().expect("timeout of coreutils")
     }
 
     /// A python of a content that nothing else has, with a verdict on it.
-    fn judged(&self, path: &Path, name: &str, verdict: Verdict) -> PathBuf {
+    fn judge_program(&self, path: &Path, verdict: Verdict, threat: &str) {
         let mut bytes = fs::read("/usr/bin/python3").unwrap();
-        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(threat.as_bytes());
         fs::write(path, &bytes).unwrap();
         fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
-        let threat = format!("Scene.{name}");
-        self.verdicts.set(Sha256::digest(&bytes).into(), verdict, &threat).unwrap();
-        path.to_owned()
+        self.verdicts.set(Sha256::digest(&bytes).into(), verdict, threat).unwrap();
     }
 
     /// Takes what happened and asks the rules.

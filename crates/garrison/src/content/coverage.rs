@@ -18,6 +18,10 @@ struct Class {
     id: String,
     scope: String,
     name: String,
+    /// Rules of other classes that tell of it as well.
+    by: Vec<String>,
+    /// Why no rule about events is for it.
+    apart: Option<String>,
 }
 
 /// Scopes whose events do not come from a Linux host, with the reason.
@@ -46,7 +50,14 @@ fn classes() -> anyhow::Result<Vec<Class>> {
             "content/hss.yml, line {}: {scope} is no scope",
             it.line
         );
-        Ok(Class { id, scope, name: text(it, "name")? })
+        let word = |it: &Node| match &it.value {
+            yaml::Value::Text(it) => Ok(it.clone()),
+            _ => anyhow::bail!("content/hss.yml, line {}: a rule in by is no text", it.line),
+        };
+        let by = it.get("by").into_iter().flat_map(Node::items).map(word);
+        let by = by.collect::<anyhow::Result<_>>()?;
+        let apart = it.get("apart").map(|_| text(it, "apart")).transpose()?;
+        Ok(Class { id, scope, name: text(it, "name")?, by, apart })
     };
     node.items().iter().map(class).collect()
 }
@@ -82,13 +93,29 @@ impl Covered {
         if let Some((id, rules)) = odd {
             anyhow::bail!("{} names {id}, which content/hss.yml does not have", rules.join(" "));
         }
+        for class in &classes {
+            let gone = class.by.iter().find(|it| catalogue.get(it).is_none());
+            anyhow::ensure!(
+                gone.is_none(),
+                "content/hss.yml: {} names no rule: {gone:?}",
+                class.id
+            );
+            let has_rules = by_class.contains_key(&class.id);
+            let is_needless = has_rules && (!class.by.is_empty() || class.apart.is_some());
+            anyhow::ensure!(!is_needless, "content/hss.yml: {} has rules of its own", class.id);
+        }
         Ok(Self { techniques, by_class, maturity, without_class, classes })
     }
 
-    /// Classes of a scope that no rule is for.
-    fn missing(&self, scope: &str) -> impl Iterator<Item = &Class> {
+    /// Classes of a scope that have no rule of their own.
+    fn without_rule(&self, scope: &str) -> impl Iterator<Item = &Class> {
         let here = self.classes.iter().filter(move |it| it.scope == scope);
         here.filter(|it| !self.by_class.contains_key(&it.id))
+    }
+
+    /// Those of them that no rule tells of, though one might.
+    fn missing(&self, scope: &str) -> impl Iterator<Item = &Class> {
+        self.without_rule(scope).filter(|it| it.by.is_empty() && it.apart.is_none())
     }
 }
 
@@ -115,7 +142,17 @@ pub(super) fn run(catalogue: &Catalogue, json: bool) -> anyhow::Result<bool> {
         let rules = covered.by_class.get(&class.id).map_or(String::new(), |it| it.join(" "));
         say(&format!("{:<20} {} ({})", class.id, rules, class.name));
     }
-    say("\nevent classes of a Linux host without a rule");
+    say("\nevent classes of a Linux host that rules of other classes tell of");
+    for it in covered.without_rule(HERE).filter(|it| !it.by.is_empty()) {
+        say(&format!("{:<20} {} ({})", it.id, it.by.join(" "), it.name));
+    }
+    say("\nevent classes of a Linux host that are no matter of rules about events");
+    for it in covered.without_rule(HERE) {
+        if let Some(reason) = &it.apart {
+            say(&format!("{:<20} {}: {reason}", it.id, it.name));
+        }
+    }
+    say("\nevent classes of a Linux host without a rule yet");
     for it in covered.missing(HERE) {
         say(&format!("{:<20} {}", it.id, it.name));
     }

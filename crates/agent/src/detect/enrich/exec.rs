@@ -14,6 +14,9 @@ use crate::detect::names::{
 };
 use crate::detect::process::{HeldSocket, Id, Process, Transaction};
 
+/// Of the mode of a file.
+const OTHERS_WRITE: u32 = 0o002;
+
 impl Enricher {
     pub(super) fn exec(
         &mut self,
@@ -56,11 +59,30 @@ impl Enricher {
             let is_new = self.first_seen.note("exec", &above.path, &image.path, at);
             event.set(Field::FirstSeen, is_new.map(Into::into));
         }
+        self.set_place(&mut event, id);
         if let Some(before) = &exec.before {
             self.set_exec_rights(&mut event, id, task, before);
         }
         self.set_stdio(&mut event, id);
         out.push(Enriched { event, process: Some(id) });
+    }
+
+    /// What is asked only where it matters: who may change what cron starts, and what a container
+    /// was given, by its first program.
+    fn set_place(&self, event: &mut Event, id: Id) {
+        let Some(process) = self.processes.get(id) else { return };
+        if process.session_role == SessionRole::Cron
+            && let Some(script) = process.script.as_deref()
+            && let Ok(found) = self.images.root().metadata(script)
+        {
+            event.set(Field::ScriptOwnerId, Some(found.uid.into()));
+            event.set(Field::ScriptIsWorldWritable, Some((found.mode & OTHERS_WRITE != 0).into()));
+        }
+        let parent = process.parent.and_then(|it| self.processes.get(it));
+        if process.container.is_some() && parent.is_none_or(|it| it.container.is_none()) {
+            let given = self.given(process.pid);
+            event.set(Field::ContainerHostPaths, (!given.is_empty()).then(|| given.into()));
+        }
     }
 
     /// Makes the process what the event says it became.

@@ -11,7 +11,7 @@ use super::rights::{CAPABILITY_ATTRIBUTE, capability_names, file_capabilities};
 use super::{Enriched, Enricher, text};
 use crate::detect::names::{TargetKind, is_temporary, target_kind};
 use crate::detect::process::Id;
-use crate::detect::texts::Compared;
+use crate::detect::texts::{Compared, Unseen};
 use crate::host_root::FileKind;
 
 /// How long a text that is being written is left alone.
@@ -65,6 +65,8 @@ impl Enricher {
         event.set(Field::TargetFilename, text(told.path));
         event.set(Field::SourceFilename, told.source.and_then(text));
         event.set(Field::TargetKind, text(self.kind_of(kind, told.path).as_str()));
+        let is_watched = self.watched.iter().any(|it| is_below(told.path, it));
+        event.set(Field::TargetIsWatched, Some(is_watched.into()));
         event.set(Field::TargetInTemporary, Some(is_temporary(told.path).into()));
         event.set(Field::TargetPackage, self.images.owner(told.path).and_then(text));
         self.set_target(&mut event, change, told.path, at);
@@ -121,11 +123,16 @@ impl Enricher {
         for writers in due.chunk_by(|a, b| a.path == b.path) {
             self.compare(writers, out);
         }
-        for (path, change) in self.texts.look(self.images.root(), now) {
+        for Unseen { path, change, is_stamped } in self.texts.look(self.images.root(), now) {
             let mut event = Event::new(Category::State, now);
-            event.set(Field::StateCheck, text("file_changed"));
+            let (check, what) = if is_stamped {
+                ("file_changed", "changed and no event told of it")
+            } else {
+                ("file_overwritten", "has another content, and its times do not say so")
+            };
+            event.set(Field::StateCheck, text(check));
             event.set(Field::StateSubject, text(&path));
-            event.set(Field::StateDetail, text(&format!("{path} changed and no event told of it")));
+            event.set(Field::StateDetail, text(&format!("{path} {what}")));
             event.set(Field::TargetFilename, text(&path));
             event.set(Field::TargetKind, text(self.kind_of(target_kind(&path), &path).as_str()));
             event.set(Field::TargetPackage, self.images.owner(&path).and_then(text));
@@ -209,6 +216,11 @@ impl Enricher {
             event.set(Field::TargetSize, Some((found.size as i64).into()));
         }
     }
+}
+
+fn is_below(path: &str, place: &str) -> bool {
+    let rest = path.strip_prefix(place.trim_end_matches('/'));
+    rest.is_some_and(|it| it.is_empty() || it.starts_with('/'))
 }
 
 fn is_open_to_all(mode: u32) -> bool {

@@ -3,6 +3,7 @@
 
 mod exec;
 mod file;
+pub mod given;
 mod guarded;
 mod kernel;
 mod lineage;
@@ -97,6 +98,8 @@ pub struct Enricher {
     own_pid: u32,
     own_file: Option<(u64, u64)>,
     guarded: guarded::Guarded,
+    /// Paths that the policy watches.
+    watched: Vec<String>,
     pending: Vec<file::Pending>,
     /// Who changed the lists of accounts, and when; the last ones.
     account_writers: VecDeque<(Id, Timestamp)>,
@@ -135,6 +138,7 @@ impl Enricher {
             own_pid: std::process::id(),
             own_file: guarded::own_file(),
             guarded: guarded::Guarded::default(),
+            watched: config.watched_paths,
             pending: Vec::new(),
             account_writers: VecDeque::new(),
             uncompared: 0,
@@ -340,11 +344,15 @@ impl Enricher {
         if let Some(digest) = &image.sha256 {
             event.set(Field::ImageHash, image.sha256_text.as_ref().and_then(shared));
             let judged = self.verdicts.of(digest);
-            event.set(Field::ImageVerdict, judged.and_then(|it| fixed(it.verdict.as_str())));
+            let word = judged.as_ref().and_then(|it| fixed(it.verdict.as_str()));
+            event.set(Field::ImageVerdict, word);
+            event.set(Field::ImageVerdictName, judged.and_then(|it| shared(&it.name)));
         }
         event.set(Field::SessionRole, fixed(process.session_role.as_str()));
         event.set(Field::ContainerId, process.container.as_ref().and_then(shared));
         event.set(Field::IsInContainer, Some(self.is_in_container(process).into()));
+        let user = process.namespaces.map(|it| it.user).filter(|it| *it != 0);
+        event.set(Field::IsInUserNamespace, user.map(|it| (it != self.host.user).into()));
     }
 
     fn set_ancestors(&self, event: &mut Event, id: Id, with_self: bool) {

@@ -8,6 +8,7 @@ mod files;
 mod hidden;
 mod ports;
 mod programs;
+pub mod refused;
 mod tables;
 
 use std::path::{Path, PathBuf};
@@ -102,6 +103,7 @@ pub struct Sweeper {
     load: cpu::Load,
     programs: programs::Programs,
     files: files::Files,
+    refused: refused::Refused,
     step: u64,
 }
 
@@ -121,6 +123,7 @@ impl Sweeper {
             load: cpu::Load::default(),
             programs: programs::Programs::default(),
             files: files::Files::new(start, state_dir.map(|it| it.join(SETUID_FILE))),
+            refused: refused::Refused::default(),
             step: 0,
         }
     }
@@ -128,6 +131,7 @@ impl Sweeper {
     /// Looks at everything now, whatever is due: files to the end of a whole walk.
     pub fn whole(&mut self, now: Timestamp) -> Vec<Swept> {
         let mut out = self.load.look(&self.root, now);
+        out.extend(self.refused.look(&self.root, now));
         out.extend(self.hidden.look(&self.root, now));
         out.extend(self.tables.look(&mut self.inspector, now));
         out.extend(self.programs.look(&self.root, &self.inspector, now));
@@ -142,6 +146,7 @@ impl Sweeper {
 
     fn step(&mut self, now: Timestamp) -> Vec<Swept> {
         let mut out = self.load.look(&self.root, now);
+        out.extend(self.refused.look(&self.root, now));
         // What one look suspects is looked at again in the next steps.
         if self.step.is_multiple_of(HIDDEN_EVERY) || self.hidden.suspects() {
             out.extend(self.hidden.look(&self.root, now));
