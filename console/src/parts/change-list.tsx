@@ -85,10 +85,14 @@ export function ChangeTable({ filter, withHost }: { filter: ChangeFilter; withHo
     {
       id: "key",
       title: t("change.what"),
-      width: 300,
       render: (it) => <RowName change={it} />,
     },
-    { id: "diff", title: t("change.diff"), render: (it) => <Diff change={it} inline /> },
+    {
+      id: "diff",
+      title: t("change.diff"),
+      width: 400,
+      render: (it) => <Diff change={it} inline />,
+    },
   ];
   return (
     <>
