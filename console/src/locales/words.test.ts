@@ -92,7 +92,7 @@ const WORDS: [group: string, words: string[], at: (catalogue: typeof en) => obje
     "field",
     found(
       RUST.filter((it) => it.includes("\nfields! {")).map((it) => it.split("\nfields! {")[1] ?? ""),
-      /^ {4}([A-Z][A-Za-z]+): (?:Text|Integer|Bool|List), /gm,
+      /^ +([A-Z][A-Za-z]+): (?:Text|Integer|Bool|List), /gm,
     ),
     (it) => it.field,
   ],
