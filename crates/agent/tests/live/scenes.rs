@@ -38,7 +38,7 @@ pub(crate) struct Scene {
     /// The log of log-ins is followed while it is played.
     #[serde(default)]
     pub(crate) follows_log: bool,
-    /// Stands in the subject of alarms that are about no process.
+    /// Stands in the subject of alarms that are its own, whoever they are put to.
     #[serde(default)]
     pub(crate) about: Option<String>,
     /// What it may take before it is killed, where that is more than others.

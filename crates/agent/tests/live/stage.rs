@@ -181,7 +181,11 @@ impl Stage {
             let word = if absent.is_empty() { "seen  " } else { "MISSED" };
             println!("{word} {}: {}", scene.name, told.join(", "));
             if !absent.is_empty() {
-                missed.push(format!("{}: {absent:?}; told: {told:?}; it said: {said}", scene.name));
+                let lost = self.sensor.health().lost_total();
+                missed.push(format!(
+                    "{}: {absent:?}; told: {told:?}; the sensor lost {lost}; it said: {said}",
+                    scene.name
+                ));
             }
         }
         println!("{} of {played} scenes seen", played - missed.len());
@@ -304,12 +308,21 @@ impl Stage {
     /// Looks at the host's state and asks the rules about what was found.
     fn sweep(&mut self) {
         let root = || HostRoot::live().unwrap();
-        let sweeper = self.sweeper.get_or_insert_with(|| {
+        let mut sweeper = self.sweeper.take().unwrap_or_else(|| {
             Sweeper::new(root(), Inspector::new(root()), self.folder.path(), None)
         });
-        let swept = sweeper.whole(now());
+        // As in the agent, events are taken meanwhile.
+        let work = std::thread::spawn(move || (sweeper.whole(now()), sweeper));
+        while !work.is_finished() {
+            self.poll(STEP);
+        }
+        let (swept, sweeper) = work.join().unwrap();
+        self.sweeper = Some(sweeper);
         self.looks += 1;
-        fs::write(self.folder.path().join("looks"), self.looks.to_string()).unwrap();
+        // In one piece, for whoever reads it meanwhile.
+        let (next, looks) = (self.folder.path().join("next"), self.folder.path().join("looks"));
+        fs::write(&next, self.looks.to_string()).unwrap();
+        fs::rename(next, looks).unwrap();
         let enriched: Vec<Enriched> = swept
             .into_iter()
             .map(|it| {
@@ -352,15 +365,13 @@ impl Stage {
         it.process.is_some_and(|id| processes.ancestors(id).any(|(_, it)| it.pid == self.root))
     }
 
-    /// Those of its process tree, and those about no process that are about what it names.
+    /// Those of its process tree, and those about what it names: what a sweep finds may be put to
+    /// another process, or to none.
     fn alarms_of(&self, scene: &Scene) -> Vec<Finding> {
         let mut seen = BTreeSet::new();
         let is_named =
             |it: &Finding| scene.about.as_ref().is_some_and(|name| it.subject.contains(name));
-        let own = self
-            .found
-            .iter()
-            .filter(|(tree, it)| tree.contains(&self.root) || (tree.is_empty() && is_named(it)));
+        let own = self.found.iter().filter(|(tree, it)| tree.contains(&self.root) || is_named(it));
         let own = own.map(|(_, it)| it);
         own.filter(|it| seen.insert((it.rule.clone(), it.subject.clone()))).cloned().collect()
     }
