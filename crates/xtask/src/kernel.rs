@@ -6,17 +6,17 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
+    process::Command,
+    thread,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::{
     setup,
     shell::{self, Output, Shell, find_program},
 };
 
-/// A machine is killed after this; without acceleration the slowest run takes about half of it.
-const SECONDS_MAX: &str = "100";
 /// What is mounted. What runs is no first process: that one may do anything.
 const INIT: &str = "#!/bin/busybox sh
 PATH=/bin; export PATH
@@ -45,15 +45,18 @@ struct Machine {
     programs: &'static [&'static str],
     memory_mib: &'static str,
     processors: &'static str,
+    /// It is killed after this; nothing accelerates it, and an idle host takes a fraction of it.
+    seconds_max: &'static str,
 }
 
-const MACHINES: [Machine; 2] = [
+const MACHINES: [Machine; 3] = [
     Machine {
         kernel: setup::kernel::STOCK,
         check: "kernel_check",
         programs: &[],
         memory_mib: "512",
         processors: "1",
+        seconds_max: "120",
     },
     Machine {
         kernel: setup::kernel::NEWER,
@@ -61,15 +64,36 @@ const MACHINES: [Machine; 2] = [
         programs: &[],
         memory_mib: "512",
         processors: "1",
+        seconds_max: "120",
+    },
+    Machine {
+        kernel: setup::kernel::STOCK,
+        check: "kernel_agent",
+        programs: &["garrison"],
+        memory_mib: "1536",
+        processors: "2",
+        seconds_max: "600",
     },
 ];
 
-/// Every machine in its turn; the text holds one line `kernel …` for each that came to its end.
+/// All machines at once; the text holds one line `kernel …` for each that came to its end.
 pub(crate) fn run(shell: &Shell) -> Result<Output> {
     build(shell)?;
+    let ready = MACHINES.iter().map(|it| prepare(shell, it)).collect::<Result<Vec<_>>>()?;
+    let outputs: Vec<Result<Output>> = thread::scope(|scope| {
+        let begun: Vec<_> = MACHINES
+            .iter()
+            .zip(ready)
+            .map(|(machine, mut command)| {
+                scope.spawn(move || shell::hear(&format!("qemu {}", machine.check), &mut command))
+            })
+            .collect();
+        let lost = || Err(anyhow!("the thread of a machine ended by a panic"));
+        begun.into_iter().map(|it| it.join().unwrap_or_else(|_| lost())).collect()
+    });
     let mut all = Output { success: true, text: String::new() };
-    for machine in &MACHINES {
-        let output = start(shell, machine)?;
+    for output in outputs {
+        let output = output?;
         let ended = output.text.lines().any(|line| line.starts_with("kernel "));
         all.success &= output.success && ended;
         all.text.push_str(&output.text);
@@ -86,7 +110,7 @@ fn build(shell: &Shell) -> Result<()> {
     shell::step("cargo build of what runs on other kernels", &mut build)
 }
 
-fn start(shell: &Shell, machine: &Machine) -> Result<Output> {
+fn prepare(shell: &Shell, machine: &Machine) -> Result<Command> {
     let folder = shell.target.join("kernel");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let archive = folder.join(format!("{}.cpio", machine.check));
@@ -95,14 +119,14 @@ fn start(shell: &Shell, machine: &Machine) -> Result<Output> {
     fs::write(&archive, bytes).with_context(|| format!("cannot write {}", archive.display()))?;
     let mut command = shell.command("timeout");
     command
-        .args(["-s", "KILL", SECONDS_MAX, "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max"])
-        .args(["-m", machine.memory_mib, "-smp", machine.processors, "-nographic", "-no-reboot"])
-        .args(["-nodefaults", "-serial", "stdio"])
+        .args(["-s", "KILL", machine.seconds_max, "qemu-system-x86_64", "-accel", "tcg"])
+        .args(["-cpu", "max", "-m", machine.memory_mib, "-smp", machine.processors])
+        .args(["-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio"])
         .args(["-append", "console=ttyS0 quiet panic=-1 audit=1", "-kernel"])
         .arg(machine.kernel.image(shell))
         .arg("-initrd")
         .arg(&archive);
-    shell::show(&format!("qemu {}", machine.check), &mut command)
+    Ok(command)
 }
 
 /// The check and its programs with the libraries they are linked with, a busybox, and what starts

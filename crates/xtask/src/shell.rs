@@ -123,6 +123,16 @@ pub(crate) fn show(title: &str, command: &mut Command) -> Result<Output> {
     Ok(output)
 }
 
+/// Runs quietly beside others, then says under its title all that it said.
+pub(crate) fn hear(title: &str, command: &mut Command) -> Result<Output> {
+    let start = Instant::now();
+    let output = capture(command, |_| Ok(()))?;
+    let how = if output.success { "ok" } else { "FAILED" };
+    let seconds = start.elapsed().as_secs_f64();
+    println!("\n── {title}\n{}── {title}: {how} in {seconds:.1} s", output.text);
+    Ok(output)
+}
+
 /// Replaces xtask by the program; returns only when that failed.
 pub(crate) fn replace_with(command: &mut Command) -> Error {
     let error = command.exec();
