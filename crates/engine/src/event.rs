@@ -184,6 +184,7 @@ fields! {
         Arguments: List, "The arguments one by one, secrets masked.";
         CurrentDirectory: Text, "Working directory.";
         InlineCode: Text, "Code given to a shell or interpreter as an argument: sh -c, python -c, perl -e.";
+        FetchedBy: Text, "True name of the network tool that wrote the program, or the script, within the last hour.";
         FirstSeen: Bool, "This parent never started this executable on this host before; absent while the host is being learned.";
         ScriptOwnerId: Integer, "Owner of the script; told only of what cron starts.";
         ScriptIsWorldWritable: Bool, "Every user may write the script; likewise.";
@@ -302,7 +303,7 @@ fields! {
     }
     FILES_AND_STATE {
         TargetPackage: Text, "Package that owns the file.";
-        TargetKind: Text, "What the file is for: account (passwd, group), secret (shadow, credential files of programs), private_key, login_key, sudo, pam, cron, systemd, init, profile, loader (ld.so.preload, ld.so.conf), ssh_config, trust (certificate authorities), resolver (hosts, resolv.conf, nsswitch), audit (configuration of logging and auditing), log, history, binary, shell_binary, web, kernel (sysctl, modules, core_pattern, release_agent), agent, other.";
+        TargetKind: Text, "What the file is for: account (passwd, group), secret (shadow, credential files of programs), private_key, login_key, sudo, pam, cron, systemd, init, profile, loader (ld.so.preload, ld.so.conf), ssh_config, trust (certificate authorities), resolver (hosts, resolv.conf, nsswitch), audit (configuration of logging and auditing), firewall, log, history, binary, shell_binary, web, kernel (sysctl, modules, core_pattern, release_agent), agent, other.";
         TargetMode: Integer, "Permission bits after.";
         TargetOwnerId: Integer, "Uid of the owner after.";
         ContentDiff: Text, "Lines removed and added, text files only.";
@@ -311,6 +312,7 @@ fields! {
         SourceFilename: Text, "Of a rename or link: where it was.";
         FileOperation: Text, "create, write, truncate, read (only of what TargetKind calls secret, private_key, history), delete, rename, link, symlink, mode, owner, attribute, flags, times.";
         TargetSize: Integer, "Bytes after.";
+        TargetValue: Text, "Of a setting of the kernel below /proc/sys that was written: its value afterwards.";
         TargetIsWorldWritable: Bool, "Every user may write it after.";
         TargetCapabilities: List, "Capabilities that security.capability gives it after: CAP_SETUID, ...";
         AddsSetuid: Bool, "Set the SUID or SGID bit on an executable.";

@@ -81,7 +81,9 @@ const PACKAGE_MANAGERS: &[&str] = &[
 pub const COPIED: &[&str] = &[
     "base64", "base32", "basenc", "xxd", "uudecode", "gpg", "cat", "cp", "mv", "dd", "tee", "head", "tail", "install",
     "ln", "rm", "touch", "shred", "truncate", "chattr", "crontab", "insmod", "whois", "sysctl", "systemctl",
-    "auditctl", "journalctl", "iptables", "nft", "pkexec", "crun", "runc", "podman", "buildah", "sudo", "ssh", "scp", "strace", "john", "hydra", "hashcat",
+    "auditctl", "journalctl", "iptables", "nft", "pkexec", "crun", "runc", "podman", "buildah", "sudo", "ssh", "scp",
+    "sftp", "rsync", "find", "grep", "mkdir", "kmod", "zip", "7z", "ccrypt", "kill", "pkill", "killall", "strace",
+    "john", "hydra", "hashcat",
 ];
 /// Programs that are many: which one is told by the name they are called by.
 pub const MULTI_CALL: &[&str] = &["busybox", "busybox-static", "toybox", "coreutils", "uutils"];
@@ -149,6 +151,20 @@ pub fn keeps_watch(name: &str) -> bool {
     const NAMES: &[&str] = &[
         "rsyslogd", "syslog-ng", "syslogd", "metalog", "systemd-journald", "auditd", "osqueryd", "falco", "tetragon",
         "wazuh-agentd", "clamd", "fail2ban-server", "crowdsec", "elkeid-agent", "hostguard", "filebeat", "fluent-bit",
+        "auditbeat", "falcon-sensor", "cbdaemon", "cbagentd", "wdavdaemon", "sentinelone-agent", "xagt", "ds_agent",
+        "suricata", "snort",
+    ];
+    NAMES.contains(&name)
+}
+
+/// A program of this name is what the host is there for, or what it needs to run: whoever wants to
+/// do harm ends it.
+pub fn is_relied_on(name: &str) -> bool {
+    #[rustfmt::skip]
+    const NAMES: &[&str] = &[
+        "cron", "crond", "atd", "mysqld", "mariadbd", "postgres", "mongod", "redis-server", "redis-check-rdb", "nginx",
+        "apache2", "httpd", "dockerd", "containerd", "named", "slapd", "chronyd", "smbd", "exim4", "dovecot",
+        "systemd-logind", "systemd-timesyncd", "systemd-resolved", "systemd-networkd",
     ];
     NAMES.contains(&name)
 }
@@ -236,6 +252,8 @@ model::words! {
         Resolver = "resolver",
         /// What is logged and audited.
         Audit = "audit",
+        /// What the packet filter lets in.
+        Firewall = "firewall",
         Log = "log",
         History = "history",
         Binary = "binary",
@@ -263,6 +281,7 @@ const FOLDERS: &[(&str, TargetKind)] = &[
     ("/var/spool/cron/", TargetKind::Cron),
     ("/var/spool/at/", TargetKind::Cron),
     ("/var/spool/anacron/", TargetKind::Cron),
+    ("/etc/systemd/journald.conf.d/", TargetKind::Audit),
     ("/etc/systemd/", TargetKind::Systemd),
     ("/usr/lib/systemd/system", TargetKind::Systemd),
     ("/lib/systemd/system", TargetKind::Systemd),
@@ -287,9 +306,14 @@ const FOLDERS: &[(&str, TargetKind)] = &[
     ("/usr/local/share/ca-certificates/", TargetKind::Trust),
     ("/etc/pki/ca-trust/", TargetKind::Trust),
     ("/etc/audit/", TargetKind::Audit),
+    ("/etc/audisp/", TargetKind::Audit),
     ("/etc/rsyslog.d/", TargetKind::Audit),
     ("/etc/syslog-ng/", TargetKind::Audit),
     ("/etc/logrotate.d/", TargetKind::Audit),
+    ("/etc/ufw/", TargetKind::Firewall),
+    ("/etc/firewalld/", TargetKind::Firewall),
+    ("/etc/nftables/", TargetKind::Firewall),
+    ("/etc/iptables/", TargetKind::Firewall),
     ("/var/log/", TargetKind::Log),
     ("/run/log/journal/", TargetKind::Log),
     ("/usr/bin/", TargetKind::Binary),
@@ -305,6 +329,7 @@ const FOLDERS: &[(&str, TargetKind)] = &[
     ("/etc/modprobe.d/", TargetKind::Kernel),
     ("/etc/modules-load.d/", TargetKind::Kernel),
     ("/proc/sys/", TargetKind::Kernel),
+    ("/proc/sysrq-trigger", TargetKind::Kernel),
     ("/sys/kernel/", TargetKind::Kernel),
     ("/sys/fs/cgroup/", TargetKind::Kernel),
     ("/etc/sysctl.d/", TargetKind::Kernel),
@@ -340,6 +365,13 @@ const FILES: &[(&str, TargetKind)] = &[
     ("/etc/resolv.conf", TargetKind::Resolver),
     ("/etc/ca-certificates.conf", TargetKind::Trust),
     ("/etc/rsyslog.conf", TargetKind::Audit),
+    ("/etc/syslog.conf", TargetKind::Audit),
+    ("/etc/auditd.conf", TargetKind::Audit),
+    ("/etc/libaudit.conf", TargetKind::Audit),
+    ("/etc/default/ufw", TargetKind::Firewall),
+    ("/etc/nftables.conf", TargetKind::Firewall),
+    ("/etc/sysconfig/iptables", TargetKind::Firewall),
+    ("/etc/sysconfig/ip6tables", TargetKind::Firewall),
     ("/etc/logrotate.conf", TargetKind::Audit),
     ("/etc/systemd/journald.conf", TargetKind::Audit),
     ("/etc/anacrontab", TargetKind::Cron),
@@ -374,7 +406,7 @@ pub fn target_kind(path: &str) -> TargetKind {
             _ => {}
         }
     }
-    if KEY_NAMES.contains(&name) {
+    if KEY_NAMES.contains(&name) || folder.ends_with("/.gnupg/private-keys-v1.d") {
         return TargetKind::PrivateKey;
     }
     if name.starts_with('.') {
@@ -393,6 +425,9 @@ pub fn target_kind(path: &str) -> TargetKind {
     }
     if folder.ends_with("/.config/autostart") || folder == "/etc/xdg/autostart" {
         return TargetKind::Init;
+    }
+    if is_interpreter_start(name) || (name == "config.fish" && folder.ends_with("/fish")) {
+        return TargetKind::Profile;
     }
     let found = FOLDERS.iter().find(|(it, _)| path.starts_with(it)).map(|(_, kind)| *kind);
     match found {
@@ -436,9 +471,15 @@ fn is_inert(kind: TargetKind, name: &str) -> bool {
         | TargetKind::Profile
         | TargetKind::SshConfig
         | TargetKind::Audit
+        | TargetKind::Firewall
         | TargetKind::Sudo => name.starts_with('.') || ends(&LEFT_OUT) || ends(&COPIES),
         _ => false,
     }
+}
+
+/// Python carries these out at every start.
+fn is_interpreter_start(name: &str) -> bool {
+    matches!(name, "sitecustomize.py" | "usercustomize.py")
 }
 
 /// OpenSSH writes the public half of a key beside it.
@@ -469,8 +510,9 @@ fn is_credential(path: &str, name: &str) -> bool {
 
 #[rustfmt::skip]
 const PROFILES: &[&str] = &[
-    ".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".profile", ".zshrc", ".zshenv", ".zprofile",
-    ".zlogin", ".kshrc", ".cshrc", ".tcshrc", ".login", ".xinitrc", ".xsession", ".xprofile", ".inputrc",
+    ".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".bash_aliases", ".profile", ".shrc", ".shinit",
+    ".zshrc", ".zshenv", ".zprofile", ".zlogin", ".zlogout", ".kshrc", ".mkshrc", ".cshrc", ".tcshrc", ".login",
+    ".logout", ".xinitrc", ".xsession", ".xsessionrc", ".xprofile", ".inputrc",
 ];
 
 /// Kinds of files whose text is remembered, to show what changed.
@@ -490,6 +532,7 @@ pub fn is_watched_text(kind: TargetKind) -> bool {
             | TargetKind::Trust
             | TargetKind::Resolver
             | TargetKind::Audit
+            | TargetKind::Firewall
     ) || kind == TargetKind::Secret
 }
 
@@ -556,6 +599,15 @@ mod tests {
             ("/root/.profile", TargetKind::Profile),
             ("/etc/skel/.bashrc", TargetKind::Profile),
             ("/var/backups/home/a/.bashrc", TargetKind::Other),
+            ("/home/a/.shrc", TargetKind::Profile),
+            ("/home/a/.config/fish/config.fish", TargetKind::Profile),
+            ("/home/a/.local/lib/python3.11/site-packages/usercustomize.py", TargetKind::Profile),
+            ("/home/a/.gnupg/private-keys-v1.d/0A.key", TargetKind::PrivateKey),
+            ("/etc/systemd/journald.conf.d/a.conf", TargetKind::Audit),
+            ("/etc/libaudit.conf", TargetKind::Audit),
+            ("/etc/ufw/user.rules", TargetKind::Firewall),
+            ("/etc/nftables.conf", TargetKind::Firewall),
+            ("/proc/sysrq-trigger", TargetKind::Kernel),
             ("/etc/cron.d/x", TargetKind::Cron),
             ("/etc/crontab", TargetKind::Cron),
             ("/etc/cron.d/.x.tmp", TargetKind::Other),

@@ -8,9 +8,10 @@ use crate::host_root::HostRoot;
 
 /// Folders, and single files, whose changes are told.
 #[rustfmt::skip]
-const WATCHED: [&str; 16] = [
-    "/etc", "/root", "/home", "/usr", "/boot", "/srv", "/opt", "/var/www", "/var/log", "/var/spool/cron",
-    "/var/spool/at", "/var/lib/garrison", "/run/systemd/system", "/proc/sys", "/sys/kernel", "/sys/fs/cgroup",
+const WATCHED: [&str; 19] = [
+    "/etc", "/root", "/home", "/usr", "/boot", "/srv", "/opt", "/var/www", "/var/log", "/var/mail", "/var/spool/mail",
+    "/var/spool/cron", "/var/spool/at", "/var/lib/garrison", "/run/systemd/system", "/proc/sys", "/proc/sysrq-trigger",
+    "/sys/kernel", "/sys/fs/cgroup",
 ];
 /// Files of which reading is told too, beside those in homes.
 #[rustfmt::skip]
@@ -20,8 +21,9 @@ const SECRETS: [&str; 8] = [
 ];
 /// The same below each home.
 #[rustfmt::skip]
-const SECRETS_AT_HOME: [&str; 17] = [
-    ".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".config/gcloud", ".config/gh", ".netrc", ".pgpass",
+const SECRETS_AT_HOME: [&str; 18] = [
+    ".ssh", ".gnupg", ".gnupg/private-keys-v1.d", ".aws", ".azure", ".kube", ".docker", ".config/gcloud", ".config/gh",
+    ".netrc", ".pgpass",
     ".my.cnf", ".git-credentials", ".vault-token", ".bash_history", ".zsh_history", ".ash_history", ".python_history",
 ];
 /// Names of files that are secret wherever they lie.

@@ -63,7 +63,7 @@ macro_rules! tests {
 
 tests! {
     accounts atomics commands containers files firsts logins logs machines network privileges
-    processes rootkit shells state verdicts web
+    processes public_b rootkit shells state verdicts web
 }
 
 /// A host that has been learned calls new what it did not do before.

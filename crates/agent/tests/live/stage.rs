@@ -41,7 +41,8 @@ const SETTLED: Duration = Duration::from_millis(700);
 /// How long one step waits for events.
 const STEP: Duration = Duration::from_millis(20);
 /// Folders that are copied into memory.
-const COPIED: [&str; 4] = ["/etc", "/root/.ssh", "/var/log", "/var/spool/cron"];
+const COPIED: [&str; 6] =
+    ["/etc", "/root/.gnupg", "/root/.ssh", "/var/log", "/var/mail", "/var/spool/cron"];
 /// Programs that belong to the system, not to whoever runs the tests.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -111,7 +112,7 @@ fn cover() {
     );
     // What may be missing on a small machine and is asked for by scenes.
     run(
-        "mkdir -p /var/spool/cron/crontabs /var/log/nginx; touch /var/log/syslog /var/log/auth.log \
+        "mkdir -p /var/spool/cron/crontabs /var/log/nginx /root/.gnupg/private-keys-v1.d; touch /var/log/syslog /var/log/auth.log \
          /var/log/wtmp /var/log/messages /var/log/app.log",
     );
 }

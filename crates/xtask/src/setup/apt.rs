@@ -63,6 +63,12 @@ const PACKAGES: &[Package] = &[
     Package { name: "libcap2-bin", brings: Program("setcap"), needs: &[Need::Test] },
     Package { name: "cron", brings: Program("crontab"), needs: &[Need::Test] },
     Package { name: "strace", brings: Program("strace"), needs: &[Need::Test] },
+    Package { name: "zip", brings: Program("zip"), needs: &[Need::Test] },
+    Package { name: "p7zip-full", brings: Program("7z"), needs: &[Need::Test] },
+    Package { name: "ccrypt", brings: Program("ccencrypt"), needs: &[Need::Test] },
+    Package { name: "kmod", brings: Program("insmod"), needs: &[Need::Test] },
+    Package { name: "inetutils-telnet", brings: Program("telnet"), needs: &[Need::Test] },
+    Package { name: "ufw", brings: Program("ufw"), needs: &[Need::Test] },
     // Receivers of notifications.
     Package {
         name: "python3-aiosmtpd",

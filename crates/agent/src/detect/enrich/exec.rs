@@ -6,7 +6,7 @@ use engine::event::{Category, Event, Field};
 use model::event::{Descriptor, Exec, Task};
 use model::time::Timestamp;
 
-use super::{Enriched, Enricher, cut, fixed, masked, rights, text, trusted_role};
+use super::{Enriched, Enricher, cut, fixed, masked, rights, shared, text, trusted_role};
 use crate::detect::code;
 use crate::detect::image::{Reading, kind_called};
 use crate::detect::names::{
@@ -31,12 +31,15 @@ impl Enricher {
         }
         let (arguments, command) = masked(&exec.arguments);
         self.become_program(id, (at, Reading::Now), task, exec, &command);
+        self.note_outputs(id, at, exec);
         let Some(process) = self.processes.get(id) else { return };
+        let fetched_by = self.fetched_by(process, at).map(Arc::clone);
         let kind = process.kind;
         let image = Arc::clone(&process.image);
         let parent = process.parent.and_then(|it| self.processes.get(it));
         let parent_image = parent.map(|it| Arc::clone(&it.image));
         let mut event = self.begin(Category::ProcessCreation, at, id, Some(task));
+        event.set(Field::FetchedBy, fetched_by.as_ref().and_then(shared));
         event.set(Field::CommandLine, (!command.is_empty()).then(|| command.into()));
         event.set(Field::CurrentDirectory, exec.cwd.as_deref().and_then(text));
         if matches!(kind, ImageKind::Shell | ImageKind::Interpreter) {

@@ -20,6 +20,10 @@ const SETTLE: Duration = Duration::from_millis(300);
 const PENDING_MAX: usize = 512;
 /// What the table of accounts is made of.
 const ACCOUNT_LISTS: [&str; 4] = ["/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow"];
+/// Where settings of the kernel are files.
+const SETTINGS: &str = "/proc/sys/";
+/// Longest value of a setting that is told.
+const VALUE_BYTES_MAX: usize = 4096;
 const SETUID_BITS: u32 = 0o6000;
 const EXECUTABLE_BITS: u32 = 0o111;
 const OTHERS_WRITE: u32 = 0o002;
@@ -36,6 +40,8 @@ pub(super) struct Pending {
     created: bool,
     /// What changed in it is told.
     is_text: bool,
+    /// Its value is told.
+    is_setting: bool,
     event: Event,
     process: Id,
 }
@@ -60,6 +66,7 @@ impl Enricher {
             return;
         }
         let id = self.actor(task, at);
+        self.note_fetched(id, at, change);
         let mut event = self.begin(Category::FileEvent, at, id, Some(task));
         event.set(Field::FileOperation, text(told.operation));
         event.set(Field::TargetFilename, text(told.path));
@@ -84,7 +91,10 @@ impl Enricher {
             self.note_account_writer(id, at);
         }
         let is_text = changes_text && in_host && self.texts.is_watched(told.path, kind);
-        if !is_text && !is_history {
+        let is_setting = in_host
+            && matches!(change, FileChange::OpenWrite { .. })
+            && told.path.starts_with(SETTINGS);
+        if !is_text && !is_history && !is_setting {
             out.push(Enriched { event, process: Some(id) });
             return;
         }
@@ -100,7 +110,7 @@ impl Enricher {
         }
         let due = if waits { at + SETTLE } else { at };
         let path = told.path.to_owned();
-        let pending = Pending { path, due, created, is_text, event, process: id };
+        let pending = Pending { path, due, created, is_text, is_setting, event, process: id };
         if !waits {
             self.compare(std::slice::from_ref(&pending), out);
         } else if self.pending.len() < PENDING_MAX {
@@ -154,9 +164,13 @@ impl Enricher {
                 Compared::Unknown => {}
             }
         }
+        let is_setting = writers.iter().any(|it| it.is_setting);
+        let value = is_setting.then(|| self.images.root().read(path, VALUE_BYTES_MAX).ok());
+        let value = value.flatten().map(|it| String::from_utf8_lossy(&it).trim().to_owned());
         let found = self.images.root().metadata(path).ok();
         for writer in writers {
             let mut event = writer.event.clone();
+            event.set(Field::TargetValue, value.as_deref().and_then(text));
             if let Some(diff) = &diff {
                 event.set(Field::ContentDiff, text(diff));
             }

@@ -1,12 +1,12 @@
 //! Processes to which every signal is told: those of this agent, and those that keep watch over
-//! the host. Signals to all others would be too many.
+//! the host or that it relies on. Signals to all others would be too many.
 
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt as _;
 
 use super::Enricher;
 use crate::detect::image::Image;
-use crate::detect::names::keeps_watch;
+use crate::detect::names::{is_relied_on, keeps_watch};
 use crate::detect::process::{Id, Process};
 
 /// Processes at the same time. The sensor has room for this agent beside them.
@@ -51,8 +51,9 @@ impl Enricher {
     /// To be told after a process became another program.
     pub(super) fn guard(&mut self, id: Id) {
         let Some(process) = self.processes.get(id) else { return };
+        let name = process.image.name();
         let is_guarded = process.pid != self.own_pid
-            && (keeps_watch(process.image.name()) || self.is_own_file(&process.image));
+            && (keeps_watch(name) || is_relied_on(name) || self.is_own_file(&process.image));
         let pid = process.pid;
         if is_guarded && self.guarded.pids.len() < GUARDED_MAX {
             if self.guarded.pids.insert(pid) {

@@ -2,6 +2,7 @@
 //! applies, from the process table, the executables, the packages and the files.
 
 mod exec;
+mod fetched;
 mod file;
 pub mod given;
 mod guarded;
@@ -93,6 +94,7 @@ pub struct Enricher {
     /// By their pid namespace: the container, and the process that it was found by.
     containers: HashMap<u64, (Option<Arc<str>>, Id)>,
     capabilities: rights::CapabilityNames,
+    fetched: fetched::Fetched,
     lineages: Lineages,
     host: Namespaces,
     own_pid: u32,
@@ -133,6 +135,7 @@ impl Enricher {
             gone_writers: VecDeque::new(),
             containers: HashMap::new(),
             capabilities: rights::CapabilityNames::default(),
+            fetched: fetched::Fetched::default(),
             lineages: Lineages::default(),
             host,
             own_pid: std::process::id(),
