@@ -332,7 +332,7 @@ fields! {
         Signal: Integer, "Number of the signal.";
     }
     KERNEL {
-        KernelAction: Text, "module_load, module_unload, bpf_load, mount, unmount, unshare, setns, pivot_root, raw_socket, packet_socket, memfd.";
+        KernelAction: Text, "module_load, module_unload, bpf_load, mount, unmount, unshare, setns, pivot_root, raw_socket, packet_socket, memfd, io_uring.";
         ObjectName: Text, "Name of the module, program, file system or memory file.";
         MountSource: Text, "What is mounted.";
         MountTarget: Text, "Where.";

@@ -161,6 +161,11 @@ pub enum What {
         kind: u32,
         protocol: u32,
     },
+    /// A ring of io_uring was made: what a program asks for by it comes by no call that is seen.
+    IoUring {
+        /// Room for requests.
+        entries: u32,
+    },
     /// Something the sensor says of itself: events dropped since the last time.
     Lost {
         count: u64,
@@ -182,7 +187,7 @@ pub struct Exec {
     pub stdio: [Descriptor; 3],
     /// `pts/3`; `None` without a terminal.
     pub terminal: Option<String>,
-    /// Parent first.
+    /// Parent first. Empty where the fork of the process was told: they are known from there.
     pub ancestors: Vec<Ancestor>,
     /// Rights before the exec, where the tier sees both sides.
     pub before: Option<Rights>,

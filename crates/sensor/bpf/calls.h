@@ -29,6 +29,7 @@ enum handler {
 	HANDLER_SEND,
 	HANDLER_SOCKET,
 	HANDLER_WRITE,
+	HANDLER_IO_URING,
 	HANDLERS,
 };
 
@@ -51,6 +52,7 @@ int on_signal(u64 *ctx);
 int on_send(u64 *ctx);
 int on_socket(u64 *ctx);
 int on_write(u64 *ctx);
+int on_io_uring(u64 *ctx);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -78,6 +80,7 @@ struct {
 		[HANDLER_SEND] = (void *)&on_send,
 		[HANDLER_SOCKET] = (void *)&on_socket,
 		[HANDLER_WRITE] = (void *)&on_write,
+		[HANDLER_IO_URING] = (void *)&on_io_uring,
 	},
 };
 
@@ -161,6 +164,8 @@ const u8 handler_of[CALLS_MAX] = {
 	[NR_sendmmsg] = HANDLER_SEND,
 	[NR_socket] = HANDLER_SOCKET,
 	[NR_write] = HANDLER_WRITE,
+	[NR_writev] = HANDLER_WRITE,
+	[NR_io_uring_setup] = HANDLER_IO_URING,
 };
 
 #define F_DUPFD 0
@@ -181,6 +186,7 @@ static __always_inline bool is_worth_it(u32 call, s64 result, struct pt_regs *re
 {
 	switch (call) {
 	case NR_write:
+	case NR_writev:
 		return result > 0 && result <= WRITE_BYTES_MAX && regs->di > 2;
 	case NR_sendto:
 		return result >= DNS_BYTES_MIN && result <= WRITE_BYTES_MAX;
@@ -261,7 +267,7 @@ static __always_inline struct call *begin(struct scratch *s, struct task_struct 
 	struct call *record = (struct call *)s->bytes;
 
 	__builtin_memset(record, 0, sizeof(*record));
-	fill_head(&record->head, task, kind);
+	fill_head(&record->head, task, kind, 0);
 	record->head.call = s->call;
 	record->result = s->result;
 	*(volatile u32 *)&s->at = sizeof(struct call);

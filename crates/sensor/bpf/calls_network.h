@@ -159,12 +159,32 @@ struct message {
 #define MESSAGE_STRIDE 64
 #define MESSAGES_MAX 2
 
-/* A request to port 53, by this payload; the question is understood in user space. */
+/* One of the pieces that a payload is gathered from. */
+struct piece {
+	u64 base;
+	u64 bytes;
+};
+
+/* Appends a piece to the first part. */
+static __always_inline void append_piece(struct scratch *s, struct call *record, struct piece *piece)
+{
+	u32 at = place_now(s);
+	u32 bytes = piece->bytes > PAYLOAD_BYTES_MAX ? PAYLOAD_BYTES_MAX : piece->bytes;
+
+	bytes &= PAYLOAD_BYTES_MAX;
+	if (at > RECORD_BYTES_MAX - TEXT_BYTES_MAX ||
+	    bpf_probe_read_user(s->bytes + at, bytes, (void *)piece->base))
+		return;
+	record->parts[0].bytes += bytes;
+	*(volatile u32 *)&s->at = at + bytes;
+}
+
+/* A request to port 53, by this payload; the question is understood in user space. The length
+ * that goes before it by TCP may be a piece of its own. */
 static __noinline int tell_dns(struct scratch *s, struct task_struct *task, struct message *message)
 {
-	struct { u64 base; u64 bytes; } payload = {};
+	struct piece pieces[2] = {};
 	struct call *record;
-	u32 at, bytes;
 
 	if (!message)
 		return 0;
@@ -175,21 +195,16 @@ static __noinline int tell_dns(struct scratch *s, struct task_struct *task, stru
 	take_peer(&record->descriptor, (void *)message->name, message->name_bytes);
 	if (record->descriptor.peer_port != DNS_PORT)
 		return 0;
-	if (message->part_count)
-		bpf_probe_read_user(&payload, sizeof(payload), (void *)message->parts);
+	if (message->part_count > 1)
+		bpf_probe_read_user(pieces, sizeof(pieces), (void *)message->parts);
+	else if (message->part_count)
+		bpf_probe_read_user(pieces, sizeof(pieces[0]), (void *)message->parts);
 	else
-		payload.base = message->parts, payload.bytes = message->spare;
-	bytes = payload.bytes > PAYLOAD_BYTES_MAX ? PAYLOAD_BYTES_MAX : payload.bytes;
-	at = place_now(s);
-	if (at > RECORD_BYTES_MAX - TEXT_BYTES_MAX)
-		return 0;
-	if (bpf_probe_read_user(s->bytes + at, bytes & PAYLOAD_BYTES_MAX, (void *)payload.base))
-		return 0;
-	record->parts[0].bytes = bytes & PAYLOAD_BYTES_MAX;
-	*(volatile u32 *)&s->at = at + (bytes & PAYLOAD_BYTES_MAX);
+		pieces[0].base = message->parts, pieces[0].bytes = message->spare;
+	append_piece(s, record, &pieces[0]);
+	append_piece(s, record, &pieces[1]);
 	return finish(s, record, 0);
 }
-
 
 /* sendto(fd, bytes, length, flags, address, length), sendmsg(fd, message), sendmmsg. */
 SEC("tp_btf/sys_exit")
@@ -219,7 +234,7 @@ int on_send(u64 *ctx)
 	return 0;
 }
 
-/* write(fd, bytes, length): a request on a connected socket, or a new name for a process. */
+/* write(fd, bytes, length), writev(fd, pieces, count): a request on a connected socket, or a new name for a process. */
 SEC("tp_btf/sys_exit")
 int on_write(u64 *ctx)
 {
@@ -236,7 +251,10 @@ int on_write(u64 *ctx)
 	mode = BPF_CORE_READ(inode, i_mode) & IF_MASK;
 	if (mode == IF_SOCKET && s->result >= DNS_BYTES_MIN) {
 		message.parts = s->arguments[1];
-		message.spare = s->arguments[2];
+		if (s->call == NR_writev)
+			message.part_count = s->arguments[2];
+		else
+			message.spare = s->arguments[2];
 		return tell_dns(s, task, &message);
 	}
 	if (mode != IF_REGULAR || BPF_CORE_READ(inode, i_sb, s_magic) != PROC_MAGIC)

@@ -61,6 +61,20 @@ int on_memfd(u64 *ctx)
 	return finish(s, record, 0);
 }
 
+/* What a program asks for by a ring comes by no call that could be seen, so the ring is told. */
+SEC("tp_btf/sys_exit")
+int on_io_uring(u64 *ctx)
+{
+	struct call *record;
+
+	BEGIN_HANDLER;
+	if (s->result < 0)
+		return 0;
+	record = begin(s, task, KIND_IO_URING);
+	record->arguments[0] = s->arguments[0];
+	return finish(s, record, 0);
+}
+
 /* The name stands in the image, which only the kernel has taken apart. */
 SEC("?tp_btf/module_load")
 int on_module_load(u64 *ctx)
@@ -254,7 +268,7 @@ int on_signal(u64 *ctx)
 
 	BEGIN_HANDLER;
 	/* In another pid namespace the number means another process, and ours cannot be reached. */
-	if (task->nsproxy->pid_ns_for_children->level)
+	if (BPF_CORE_READ(task, nsproxy, pid_ns_for_children, level))
 		return 0;
 	target = s->arguments[0];
 	signal = s->arguments[1];

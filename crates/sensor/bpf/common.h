@@ -96,6 +96,8 @@ struct known {
 	u32 suid, fsuid;
 	u64 permitted;
 	char name[16];
+	/* Its fork was told, and with it who its ancestors are. */
+	u64 is_told;
 };
 
 struct {
@@ -238,15 +240,27 @@ static __always_inline int hand_out(struct scratch *s, struct flow *flow, bool u
 	return 0;
 }
 
-/* What a pointer of a tracepoint leads to is read directly: the kernel's check knows its type, and
- * a fault gives zero. What came through memory is an address only and is read by a helper. */
-static __always_inline void read_rights(struct rights *rights, const struct cred *cred)
+/*
+ * What a pointer of a tracepoint leads to can be read directly: the verifier knows its type, and a
+ * fault gives zero. What came through memory is an address only and is read by a helper. For
+ * each direct step to another pointer newer kernels search all their types by name, which takes
+ * longer than to check a whole small program; so what is not done for every program that starts
+ * stays with the helper.
+ */
+#define SEE(from, member) (is_direct ? (from)->member : BPF_CORE_READ(from, member))
+#define SEE2(from, a, b) (is_direct ? (from)->a->b : BPF_CORE_READ(from, a, b))
+
+static __always_inline void read_rights(struct rights *rights, const struct cred *cred,
+					bool is_direct)
 {
-	rights->uid = cred->uid.val;
-	rights->euid = cred->euid.val;
-	rights->gid = cred->gid.val;
-	rights->egid = cred->egid.val;
-	rights->capabilities = *(const u64 *)&cred->cap_effective;
+	rights->uid = SEE(cred, uid.val);
+	rights->euid = SEE(cred, euid.val);
+	rights->gid = SEE(cred, gid.val);
+	rights->egid = SEE(cred, egid.val);
+	if (is_direct)
+		rights->capabilities = *(const u64 *)&cred->cap_effective;
+	else
+		bpf_core_read(&rights->capabilities, sizeof(u64), &cred->cap_effective);
 }
 
 static __always_inline void read_name(char *to, const struct task_struct *task)
@@ -257,26 +271,27 @@ static __always_inline void read_name(char *to, const struct task_struct *task)
 	((u64 *)to)[1] = name[1];
 }
 
-static __always_inline void fill_head(struct head *head, struct task_struct *task, u32 kind)
+static __always_inline void fill_head(struct head *head, struct task_struct *task, u32 kind,
+				      bool is_direct)
 {
-	const struct cred *cred = task->real_cred;
-	struct nsproxy *ns = task->nsproxy;
+	const struct cred *cred = SEE(task, real_cred);
+	struct nsproxy *ns = SEE(task, nsproxy);
 	struct rights rights = {};
 
 	head->kind = kind;
 	head->call = 0;
 	head->bytes = 0;
 	head->at_ns = bpf_ktime_get_boot_ns();
-	head->started_ns = task->group_leader->start_boottime;
+	head->started_ns = SEE2(task, group_leader, start_boottime);
 	head->user_ns = 0;
 	if (cred) {
-		read_rights(&rights, cred);
-		head->user_ns = cred->user_ns->ns.inum;
+		read_rights(&rights, cred, is_direct);
+		head->user_ns = SEE2(cred, user_ns, ns.inum);
 	}
 	head->capabilities = rights.capabilities;
 	head->pid = task->tgid;
 	head->tid = task->pid;
-	head->parent = task->real_parent->tgid;
+	head->parent = SEE2(task, real_parent, tgid);
 	head->uid = rights.uid;
 	head->euid = rights.euid;
 	head->gid = rights.gid;
@@ -287,9 +302,9 @@ static __always_inline void fill_head(struct head *head, struct task_struct *tas
 		head->login_uid = task->loginuid.val;
 		head->session = task->sessionid;
 	}
-	head->pid_ns = ns->pid_ns_for_children->ns.inum;
-	head->mount_ns = ns->mnt_ns->ns.inum;
-	head->net_ns = ns->net_ns->ns.inum;
+	head->pid_ns = SEE2(ns, pid_ns_for_children, ns.inum);
+	head->mount_ns = SEE2(ns, mnt_ns, ns.inum);
+	head->net_ns = SEE2(ns, net_ns, ns.inum);
 	head->spare = 0;
 	read_name(head->name, task);
 }

@@ -11,7 +11,7 @@ static __always_inline void take_known(struct known *known, struct task_struct *
 	read_name(known->name, task);
 	if (!cred)
 		return;
-	read_rights(&known->rights, cred);
+	read_rights(&known->rights, cred, 1);
 	known->suid = cred->suid.val;
 	known->fsuid = cred->fsuid.val;
 	known->permitted = *(const u64 *)&cred->cap_permitted;
@@ -38,7 +38,7 @@ static __noinline int tell_rights(struct task_struct *task, struct rights *befor
 		return 0;
 	}
 	__builtin_memset(record, 0, sizeof(*record));
-	fill_head(&record->head, task, KIND_CREDENTIALS);
+	fill_head(&record->head, task, KIND_CREDENTIALS, 0);
 	record->head.call = call;
 	record->head.bytes = sizeof(*record);
 	record->before = *before;
@@ -105,26 +105,25 @@ static __always_inline void exec_file(struct exec *record, struct inode *inode)
 	exec_changed(record, inode);
 }
 
-static __always_inline void exec_ancestors(struct exec *record, struct task_struct *task)
+/* For a process whose fork nobody was told of. */
+static __noinline int exec_ancestors(struct exec *record, struct task_struct *task)
 {
-	struct task_struct *parent = task->real_parent->group_leader;
-
+	if (!record)
+		return 0;
 	for (int i = 0; i < ANCESTORS_MAX; i++) {
 		struct ancestor *ancestor = &record->ancestors[i];
-		struct task_struct *above = parent->real_parent->group_leader;
-		u32 pid = parent->tgid;
+		struct task_struct *parent = BPF_CORE_READ(task, real_parent, group_leader);
+		u32 pid = BPF_CORE_READ(parent, tgid);
 
-		if (!pid)
+		if (!pid || parent == task)
 			break;
 		ancestor->pid = pid;
-		ancestor->spare = 0;
-		ancestor->started_ns = parent->start_boottime;
-		read_name(ancestor->name, parent);
+		ancestor->started_ns = BPF_CORE_READ(parent, start_boottime);
+		bpf_core_read(&ancestor->name, sizeof(ancestor->name), &parent->comm);
 		record->ancestor_count = i + 1;
-		if (above == parent)
-			break;
-		parent = above;
+		task = parent;
 	}
+	return 0;
 }
 
 static __always_inline void exec_stdio(struct exec *record, struct task_struct *task)
@@ -323,7 +322,7 @@ int on_exec(u64 *ctx)
 	record = (struct exec *)s->bytes;
 	/* Of the ancestors only as many are read as there are. */
 	__builtin_memset(record, 0, offsetof(struct exec, ancestors));
-	fill_head(&record->head, task, KIND_EXEC);
+	fill_head(&record->head, task, KIND_EXEC, 1);
 	tid = record->head.tid;
 	take_known(&now, task);
 	known = bpf_map_lookup_elem(&tasks, &tid);
@@ -332,6 +331,7 @@ int on_exec(u64 *ctx)
 	if (known) {
 		record->has_before = 1;
 		record->before = known->rights;
+		now.is_told = known->is_told;
 		*known = now;
 	} else {
 		bpf_map_update_elem(&tasks, &tid, &now, BPF_ANY);
@@ -344,7 +344,8 @@ int on_exec(u64 *ctx)
 		((u64 *)record->terminal)[1] = name[1];
 	}
 	exec_stdio(record, task);
-	exec_ancestors(record, task);
+	if (!now.is_told)
+		exec_ancestors(record, task);
 	exec_texts(s, record, task, binary);
 	return hand_out(s, flow, 0);
 }
@@ -355,24 +356,28 @@ int on_fork(u64 *ctx)
 	struct task_struct *parent = (void *)ctx[0];
 	struct task_struct *child = (void *)ctx[1];
 	u32 tid = child->pid;
-	struct known known;
-	struct flow *flow;
+	struct known known, *told;
+	struct flow *flow = NULL;
 	struct life *record;
 
 	check_rights(parent, 0);
 	take_known(&known, child);
+	/* A thread is known, but not told. */
+	if (tid == child->tgid)
+		flow = admit(KIND_FORK, 0);
+	known.is_told = flow != NULL;
 	bpf_map_update_elem(&tasks, &tid, &known, BPF_ANY);
-	if (tid != child->tgid)
-		return 0;
-	flow = admit(KIND_FORK, 0);
 	if (!flow)
 		return 0;
 	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 	if (!record) {
 		flow->full++;
+		told = bpf_map_lookup_elem(&tasks, &tid);
+		if (told)
+			told->is_told = 0;
 		return 0;
 	}
-	fill_head(&record->head, parent, KIND_FORK);
+	fill_head(&record->head, parent, KIND_FORK, 1);
 	record->head.bytes = sizeof(*record);
 	record->child = tid;
 	record->child_started_ns = known.started_ns;
@@ -406,7 +411,7 @@ int on_exit(u64 *ctx)
 		flow->full++;
 		return 0;
 	}
-	fill_head(&record->head, task, KIND_EXIT);
+	fill_head(&record->head, task, KIND_EXIT, 1);
 	record->head.bytes = sizeof(*record);
 	record->child = 0;
 	record->child_started_ns = 0;

@@ -28,6 +28,7 @@ enum kind {
 	KIND_SIGNAL,
 	KIND_DNS,
 	KIND_SOCKET,
+	KIND_IO_URING,
 	KINDS,
 };
 
@@ -40,6 +41,7 @@ enum kind {
 #define NAME_BYTES_MAX 256
 #define DEPTH_MAX 48
 #define ANCESTORS_MAX 10
+/* Of each of the two pieces of a request that are looked at. */
 #define PAYLOAD_BYTES_MAX 511
 #define PARTS 4
 

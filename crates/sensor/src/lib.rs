@@ -63,7 +63,7 @@ impl Default for Config {
 }
 
 /// Processors write at once, and one reader empties the ring: the more of them, the more room.
-/// Mapped twice, it counts twice in the resident memory.
+/// All of it counts as resident memory.
 fn ring_bytes(processors: usize) -> u32 {
     let each = u32::try_from(processors).unwrap_or(u32::MAX).saturating_mul(RING_BYTES_EACH);
     each.clamp(RING_BYTES_MIN, RING_BYTES_MAX).next_power_of_two()

@@ -321,7 +321,8 @@ fn terminal(pid: u32) -> Option<String> {
     })
 }
 
-fn ancestors(pid: u32) -> Vec<Ancestor> {
+/// Who started this process, parent first.
+pub fn ancestors(pid: u32) -> Vec<Ancestor> {
     let mut chain = Vec::new();
     let mut next = read(pid, "stat").and_then(|it| parse_stat(&it)).map(|it| it.parent_pid);
     while let Some(pid) = next.filter(|it| *it != 0 && chain.len() < ANCESTORS_MAX) {

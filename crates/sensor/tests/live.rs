@@ -111,14 +111,41 @@ os.execve('/bin/sh', ['sh', '-c', 'exit 7 # ' + long], e) if os.fork() == 0 else
     assert_eq!(exec.loader, [("LD_LIBRARY_PATH".to_owned(), "/nowhere".to_owned())]);
     assert_eq!(exec.stdio[0], Descriptor::Device);
     assert!(matches!(exec.stdio[1], Descriptor::Pipe { is_named: false, inode } if inode > 0));
-    assert_eq!(exec.ancestors[0].pid, pid);
-    assert_eq!(exec.ancestors[1].pid, std::process::id());
-    assert_eq!(event.task.parent_pid, pid);
+    // They are known from its fork.
+    assert!(exec.ancestors.is_empty() && event.task.parent_pid == pid);
     assert_eq!(event.task.name, "sh");
     let namespaces = event.task.namespaces.unwrap();
     let own = std::fs::read_link("/proc/self/ns/net").unwrap();
     assert_eq!(own.to_str().unwrap(), format!("net:[{}]", namespaces.net));
     assert_eq!(exec.before.map(|it| it.uid), Some(event.task.uid));
+}
+
+#[test]
+fn ancestors_of_what_began_before_the_sensor_are_told() {
+    let mut before = Command::new("/bin/sh")
+        .args(["-c", "read -r go; exec /bin/true"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let opened = open(&Config::default());
+    drop(before.stdin.take());
+    let Some(mut sensor) = opened else {
+        before.wait().unwrap();
+        return;
+    };
+    let mut told = None;
+    let end = Instant::now() + WAIT;
+    while told.is_none() && Instant::now() < end {
+        let take = &mut |event: Event| match event.what {
+            What::Exec(exec) if event.task.pid == before.id() => told = Some(exec.ancestors),
+            _ => {}
+        };
+        sensor.poll(Duration::from_millis(20), take).unwrap();
+    }
+    before.wait().unwrap();
+    let told = told.expect("its exec is told");
+    assert_eq!(told[0].pid, std::process::id());
+    assert!(told.len() > 1 && told[0].started_ns >= told[1].started_ns, "{told:?}");
 }
 
 #[test]
@@ -234,6 +261,9 @@ udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 udp.sendto(question, ('127.0.0.1', 53))
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); udp.connect(('127.0.0.1', 53))
 os.write(udp.fileno(), question.replace(b'example', b'written'))
+whole = question.replace(b'example', b'gathers')
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); udp.connect(('127.0.0.1', 53))
+os.writev(udp.fileno(), [whole[:9], whole[9:]])
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 udp.sendmsg([question.replace(b'example', b'message')], [], 0, ('127.0.0.1', 53))";
     let mut told = std::collections::BTreeSet::new();
@@ -260,7 +290,7 @@ udp.sendmsg([question.replace(b'example', b'message')], [], 0, ('127.0.0.1', 53)
             _ => return false,
         };
         told.insert(text);
-        told.len() == 13
+        told.len() == 14
     });
     let expected = [
         "accept 127.0.0.1",
@@ -269,6 +299,7 @@ udp.sendmsg([question.replace(b'example', b'message')], [], 0, ('127.0.0.1', 53)
         "connect 127.0.0.1 refused",
         "connect ::1 refused",
         "dns example.org 16 53",
+        "dns gathers.org 16 53",
         "dns message.org 16 53",
         "dns written.org 16 53",
         "dup 0 127.0.0.1",
@@ -278,6 +309,21 @@ udp.sendmsg([question.replace(b'example', b'message')], [], 0, ('127.0.0.1', 53)
         "raw 17 3",
     ];
     assert_eq!(told.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn rings_of_io_uring_are_told() {
+    let disabled = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
+    if disabled.is_ok_and(|it| it.trim() != "0") || !Path::new("/proc/sys/kernel").exists() {
+        println!("skipped: io_uring is switched off here");
+        return;
+    }
+    let Some(mut sensor) = open(&Config::default()) else { return };
+    let code = "
+parameters = ctypes.create_string_buffer(120)
+if call(425, 4, parameters) < 0: raise OSError(ctypes.get_errno())";
+    let (_, seen) = act(&mut sensor, code, |it| matches!(it.what, What::IoUring { .. }));
+    assert!(seen.iter().any(|it| it.what == What::IoUring { entries: 4 }), "{seen:?}");
 }
 
 #[test]

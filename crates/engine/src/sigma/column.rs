@@ -226,6 +226,7 @@ const KERNEL_CALLS: ByWord = (
         ("raw_socket", &["socket"]),
         ("packet_socket", &["socket"]),
         ("memfd", &["memfd_create"]),
+        ("io_uring", &["io_uring_setup"]),
     ],
 );
 

@@ -137,6 +137,7 @@ fn limit(kind: Kind) -> u32 {
         Kind::File => 20_000,
         Kind::Connect | Kind::Accept | Kind::Dup | Kind::FileUnsure => 5_000,
         Kind::Bind | Kind::Dns | Kind::Namespace | Kind::Mount | Kind::Memfd | Kind::Name => 1_000,
+        Kind::IoUring => 1_000,
         Kind::Trace | Kind::Module | Kind::Bpf | Kind::Signal | Kind::Socket => 500,
     }
 }

@@ -110,6 +110,7 @@ kinds! {
     Signal = "signal",
     Dns = "dns",
     Socket = "raw socket",
+    IoUring = "io_uring",
 }
 
 impl Kind {

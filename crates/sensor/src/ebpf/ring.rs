@@ -1,7 +1,8 @@
 //! The reading end of a BPF ring buffer.
 //!
 //! The kernel maps three things for user space: a page with the position of the reader, a page
-//! with the position of the writers, and the data, twice in a row so that a record never wraps.
+//! with the position of the writers, and the data. It would map the data twice in a row, so that
+//! no record wraps; but every page mapped counts as resident, and one record in thousands wraps.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -23,6 +24,8 @@ pub(crate) struct Ring {
     data_bytes: usize,
     page_bytes: usize,
     waiter: OwnedFd,
+    /// A record that wraps, put together.
+    whole: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -71,16 +74,20 @@ impl Drop for Mapping {
 }
 
 impl Ring {
-    /// `map` is a ring of `data_bytes`.
+    /// `map` is a ring of `data_bytes`, a power of two.
     pub(crate) fn open(map: &impl AsFd, data_bytes: usize) -> io::Result<Self> {
-        let page_bytes = rustix::param::page_size();
-        let consumer = Mapping::new(map, page_bytes, true, 0)?;
-        let producer = Mapping::new(map, page_bytes + 2 * data_bytes, false, page_bytes)?;
         let waiter = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         // By edge: what already lies there does not end a wait, only a wake-up does.
         let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
         epoll::add(&waiter, map, epoll::EventData::new_u64(0), flags)?;
-        Ok(Self { consumer, producer, data_bytes, page_bytes, waiter })
+        Self::mapped(map, data_bytes, waiter)
+    }
+
+    fn mapped(map: &impl AsFd, data_bytes: usize, waiter: OwnedFd) -> io::Result<Self> {
+        let page_bytes = rustix::param::page_size();
+        let consumer = Mapping::new(map, page_bytes, true, 0)?;
+        let producer = Mapping::new(map, page_bytes + data_bytes, false, page_bytes)?;
+        Ok(Self { consumer, producer, data_bytes, page_bytes, waiter, whole: Vec::new() })
     }
 
     /// Until the kernel's side asks for attention, or `timeout`; true if it asked.
@@ -105,6 +112,7 @@ impl Ring {
 
     /// Every finished record, in order, up to the first that is still being written.
     pub(crate) fn take(&mut self, mut each: impl FnMut(&[u8])) {
+        let mut whole = std::mem::take(&mut self.whole);
         let mut at = self.consumer.position().load(Ordering::Relaxed);
         // A writer that keeps up for ever must not keep us here for ever.
         let end = self.producer.position().load(Ordering::Acquire);
@@ -116,13 +124,14 @@ impl Ring {
             }
             let bytes = (length & !(BUSY | DISCARDED)) as usize;
             if length & DISCARDED == 0
-                && let Some(record) = self.record(at, bytes)
+                && let Some(record) = self.record(at, bytes, &mut whole)
             {
                 each(record);
             }
             at += (HEADER_BYTES + bytes).next_multiple_of(8) as u64;
             self.consumer.position().store(at, Ordering::Release);
         }
+        self.whole = whole;
     }
 
     fn offset(&self, at: u64) -> usize {
@@ -141,13 +150,25 @@ impl Ring {
         })
     }
 
-    fn record(&self, at: u64, bytes: usize) -> Option<&[u8]> {
-        let offset = self.page_bytes + self.offset(at) + HEADER_BYTES;
+    fn record<'a>(&'a self, at: u64, bytes: usize, whole: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        let start = self.offset(at + HEADER_BYTES as u64);
+        let first = self.data(start, bytes.min(self.data_bytes - start))?;
+        if first.len() == bytes {
+            return Some(first);
+        }
+        whole.clear();
+        whole.extend_from_slice(first);
+        whole.extend_from_slice(self.data(0, bytes - first.len())?);
+        Some(whole)
+    }
+
+    fn data(&self, start: usize, bytes: usize) -> Option<&[u8]> {
+        let offset = self.page_bytes + start;
         (offset + bytes <= self.producer.bytes).then(|| {
             #[expect(unsafe_code, reason = "a ring is shared memory with the kernel")]
-            // SAFETY: inside the mapping, as just checked, thanks to its second copy of the data.
-            // The record is finished and the kernel writes here again only when the position of
-            // the reader has passed it, which happens after the slice is gone.
+            // SAFETY: inside the mapping, as just checked. The record is finished and the kernel
+            // writes here again only when the position of the reader has passed it, which happens
+            // after the slice is gone.
             unsafe {
                 core::slice::from_raw_parts(
                     self.producer.start.byte_add(offset).cast::<u8>(),
@@ -155,5 +176,64 @@ impl Ring {
                 )
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt as _;
+
+    use super::*;
+
+    const DATA: usize = 8192;
+
+    /// A ring as the kernel lays it out, in a file.
+    struct Laid {
+        file: File,
+        page: usize,
+        end: usize,
+    }
+
+    impl Laid {
+        fn new() -> Self {
+            let page = rustix::param::page_size();
+            let file = tempfile::tempfile().unwrap();
+            file.set_len((2 * page + DATA) as u64).unwrap();
+            Self { file, page, end: 0 }
+        }
+
+        fn write(&mut self, flags: u32, bytes: &[u8]) {
+            let mut record = (bytes.len() as u32 | flags).to_ne_bytes().to_vec();
+            record.extend([0; 4]);
+            record.extend(bytes);
+            for (number, byte) in record.iter().enumerate() {
+                let at = 2 * self.page + (self.end + number) % DATA;
+                self.file.write_all_at(&[*byte], at as u64).unwrap();
+            }
+            self.end += record.len().next_multiple_of(8);
+            self.file.write_all_at(&self.end.to_ne_bytes(), self.page as u64).unwrap();
+        }
+    }
+
+    #[test]
+    fn records_come_in_order_also_around_the_end() {
+        let mut laid = Laid::new();
+        let (waiter, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let mut ring = Ring::mapped(&laid.file, DATA, waiter.into()).unwrap();
+        for round in 0..40_usize {
+            // Lengths that meet the end in every way: before, in and after a header.
+            let records = [1003 + 8 * round, 16, 1500].map(|it| vec![round as u8; it]);
+            for it in &records {
+                laid.write(0, it);
+            }
+            laid.write(DISCARDED, b"not told");
+            let mut seen = Vec::new();
+            ring.take(|it| seen.push(it.to_vec()));
+            assert!(seen == records, "round {round}");
+        }
+        laid.write(BUSY, b"still being written");
+        laid.write(0, b"behind it");
+        ring.take(|it| panic!("{it:?} is not finished"));
     }
 }

@@ -112,6 +112,7 @@ fn translate_call(kind: Kind, number: u16, task: &Task, call: Call) -> Option<Wh
         Kind::Signal => What::Signal { target_pid: argument, signal: other, result },
         Kind::Dns => name_asked(&first, call.descriptor)?,
         Kind::Socket => What::RawSocket { family: argument as u16, kind: other, protocol },
+        Kind::IoUring => What::IoUring { entries: argument },
         Kind::Exec | Kind::Fork | Kind::Exit | Kind::File | Kind::FileUnsure => return None,
     })
 }

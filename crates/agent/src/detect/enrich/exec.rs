@@ -26,7 +26,10 @@ impl Enricher {
         out: &mut Vec<Enriched>,
     ) {
         let (id, made) = self.processes.find(task, at);
-        if made {
+        if made && exec.ancestors.is_empty() {
+            // Its fork was told and is forgotten.
+            self.processes.link(id, &sensor::procfs::ancestors(task.pid), at);
+        } else if made {
             self.processes.link(id, &exec.ancestors, at);
         }
         let (arguments, command) = masked(&exec.arguments);

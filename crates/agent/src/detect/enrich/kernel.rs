@@ -92,6 +92,7 @@ fn set_kernel(event: &mut Event, what: &What) {
             event.set(Field::MountTarget, text(new_root));
             event.set(Field::MountSource, text(put_old));
         }
+        What::IoUring { .. } => action(event, "io_uring"),
         What::RawSocket { family, .. } => {
             let is_packet = *family == PACKET_FAMILY;
             action(event, if is_packet { "packet_socket" } else { "raw_socket" });

@@ -197,6 +197,7 @@ impl Enricher {
             | What::Unshare { .. }
             | What::Setns { .. }
             | What::PivotRoot { .. }
+            | What::IoUring { .. }
             | What::RawSocket { .. } => self.kernel(at, task, &event.what, out),
         }
     }
