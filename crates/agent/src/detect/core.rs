@@ -2,7 +2,6 @@
 //! be told. Everything here runs on one thread; what takes long is done elsewhere.
 
 use std::collections::BTreeMap;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,14 +16,13 @@ use model::time::Timestamp;
 use sensor::{Sensor, SensorError};
 
 use super::alarm;
-use super::enrich::{self, Enriched, Enricher};
+use super::enrich::{Enriched, Enricher};
 use super::merge::Merger;
-use super::seed;
+use super::opening::{Opened, Opening, Times};
 use super::sweep::Sweeps;
 use super::user_rules;
-use super::watched;
 use crate::costs::Costs;
-use crate::host_root::{HostRoot, ReadError};
+use crate::host_root::ReadError;
 use crate::inspect::thread_cpu;
 use crate::state::{self, StateError};
 use crate::verdict::Verdicts;
@@ -120,6 +118,7 @@ pub struct Core {
     refusals: Vec<Refusal>,
     /// A process began, ended or became another since this was asked.
     has_new_processes: bool,
+    times: Times,
 }
 
 /// Asks the rules and makes alarms.
@@ -134,29 +133,20 @@ struct Judge {
 }
 
 impl Core {
-    /// Opens the sensor before it looks which processes run, so that none begins unseen.
+    /// All of it, one part after the other where none was begun.
     pub fn open(options: Options, clock: fn() -> Timestamp) -> Result<Self, DetectError> {
-        let now = clock();
-        let root = HostRoot::live()?;
-        let mut watched = options.sensor.unwrap_or_else(|| watched::sensor(&root));
-        let extra = options.policy.watched_paths.iter();
-        watched.watched_prefixes.extend(extra.map(|it| it.trim_end_matches('/').to_owned()));
-        // The kernel checks the programs for as long as it takes to read the host.
-        let opening = std::thread::Builder::new().name("sensor-open".to_owned());
-        let opening = opening.spawn(move || Sensor::open(&watched)).map_err(DetectError::Thread)?;
+        Self::finish(Opening::begin(&options, clock())?, options, clock)
+    }
+
+    /// Reads the rules while sensor and host are opened.
+    pub fn finish(
+        opening: Opening,
+        options: Options,
+        clock: fn() -> Timestamp,
+    ) -> Result<Self, DetectError> {
         let dir = options.state_dir.as_deref();
-        let config = enrich::Config {
-            state_dir: options.state_dir.clone(),
-            learn: options.learn,
-            watched_paths: options.policy.watched_paths.clone(),
-        };
-        let enricher = Enricher::new(root, config, options.verdicts, now);
         let user = dir.map(|it| user_rules::read(&it.join(USER_RULES))).unwrap_or_default();
-        let engine = Engine::new(&options.catalogue, &user.rules);
-        let sensor = opening.join().unwrap_or_else(|panic| resume_unwind(panic))?;
-        let (mut enricher, mut engine) = (enricher?, engine?);
-        // From here on events tell of every process; before, /proc does.
-        seed::processes(&mut enricher, now);
+        let mut engine = Engine::new(&options.catalogue, &user.rules)?;
         let mut refusals = user.refused;
         refusals.extend_from_slice(engine.refusals());
         let engine_file = dir.map(|it| it.join("rules_state.json"));
@@ -173,6 +163,9 @@ impl Core {
             engine_file,
         };
         judge.set_policy(&options.policy);
+        let rules = opening.began.elapsed();
+        let now = clock();
+        let Opened { sensor, enricher, times } = opening.join(now)?;
         let sweeps = options.sweeps.then(|| Sweeps::start(options.costs.clone(), dir, clock));
         let mut core = Self {
             sweeps: sweeps.transpose()?,
@@ -186,6 +179,7 @@ impl Core {
             costs: options.costs,
             refusals,
             has_new_processes: true,
+            times: Times { rules, ..times },
         };
         core.guard()?;
         Ok(core)
@@ -295,6 +289,11 @@ impl Core {
 
     pub fn health(&self) -> sensor::Health {
         self.sensor.health()
+    }
+
+    /// How long the start took.
+    pub fn times(&self) -> Times {
+        self.times
     }
 
     /// Whether a process began, ended or became another since the last time.

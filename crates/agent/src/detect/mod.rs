@@ -11,6 +11,7 @@ pub mod image;
 pub mod known;
 pub mod merge;
 pub mod names;
+pub mod opening;
 pub mod pipeline;
 pub mod process;
 pub mod record;
@@ -25,4 +26,5 @@ pub mod watched;
 mod tests;
 
 pub use core::{Alarm, Core, DetectError, Options};
+pub use opening::Opening;
 pub use pipeline::Pipeline;

@@ -3,7 +3,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use super::assets::Input;
 use super::reporter::Reporter;
 use crate::costs::Costs;
 use crate::detect::core::{RULES, SENSOR};
-use crate::detect::{Alarm, Core, DetectError, Options};
+use crate::detect::{Alarm, Core, DetectError, Opening, Options};
 use crate::respond::answers::Answers;
 use crate::spool::{Lane, Spool};
 use crate::status::{CapabilityStatus, DetectionStatus, Feature, SensorStatus, Status};
@@ -63,6 +63,8 @@ pub(super) struct Worker {
     pub(super) answers: Answers,
     /// Reads the table of processes again when some have changed.
     pub(super) assets: SyncSender<Input>,
+    /// Sensor and host, which were begun before the rest of the agent.
+    pub(super) opening: Option<Opening>,
     pub(super) clock: fn() -> Timestamp,
 }
 
@@ -77,6 +79,26 @@ pub(super) fn start(worker: Worker) -> std::io::Result<Running> {
     let thread = std::thread::Builder::new().name("detection".to_owned());
     let thread = thread.spawn(move || State::new(worker).run(&ordered))?;
     Ok(Running { orders, thread })
+}
+
+/// As much as sensor and host need to be opened.
+fn begun(state_dir: &Path, policy: &DetectPolicy, verdicts: &Verdicts) -> Options {
+    Options {
+        state_dir: Some(state_dir.to_owned()),
+        policy: policy.clone(),
+        verdicts: verdicts.clone(),
+        ..Options::new(Catalogue::default())
+    }
+}
+
+/// Has sensor and host opened. What fails here is tried, and told, by the thread.
+pub(super) fn begin(
+    state_dir: &Path,
+    policy: &DetectPolicy,
+    verdicts: &Verdicts,
+    now: Timestamp,
+) -> Option<Opening> {
+    Opening::begin(&begun(state_dir, policy, verdicts), now).ok()
 }
 
 /// Why one life of the pipeline ended.
@@ -201,17 +223,18 @@ impl State {
         }
     }
 
-    fn open(&self) -> Result<Core, DetectError> {
-        let worker = &self.worker;
+    fn open(&mut self) -> Result<Core, DetectError> {
+        let worker = &mut self.worker;
         let options = Options {
-            state_dir: Some(worker.state_dir.clone()),
-            policy: worker.policy.clone(),
             costs: worker.costs.clone(),
-            verdicts: worker.verdicts.clone(),
+            catalogue: worker.catalogue.clone(),
             sweeps: true,
-            ..Options::new(worker.catalogue.clone())
+            ..begun(&worker.state_dir, &worker.policy, &worker.verdicts)
         };
-        Core::open(options, worker.clock)
+        match worker.opening.take() {
+            Some(opening) => Core::finish(opening, options, worker.clock),
+            None => Core::open(options, worker.clock),
+        }
     }
 
     fn take(&mut self, alarms: &mut Vec<Alarm>) {

@@ -32,6 +32,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::collect;
 use crate::costs::Costs;
+use crate::detect::Opening;
 use crate::facts;
 use crate::host_root::{HostRoot, ReadError};
 use crate::inspect::Inspector;
@@ -102,13 +103,15 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Runt
         .map_err(|source| RuntimeError::StateDir { path: dir.clone(), source })?;
     install::permit::clear(dir);
     let root = HostRoot::live().map_err(RuntimeError::Root)?;
-    let catalogue = Catalogue::embedded_lean().map_err(RuntimeError::Content)?;
-    let spool = open_spool(&dir.join("spool")).await?;
     let kept: KeptPolicy = state::read(&dir.join("policy.json"), POLICY_BYTES_MAX)
         .and_then(|it| serde_json::from_slice(&it).ok())
         .unwrap_or_default();
-    let reporter = Reporter::new(hello(&root, kept.version), spool.clone());
+    let spool = open_spool(&dir.join("spool")).await?;
     let verdicts = Verdicts::load(dir);
+    // Before all that takes long, so that least is missed of what happens at the start.
+    let opening = detection::begin(dir, &kept.policy.detect, &verdicts, now());
+    let catalogue = Catalogue::embedded_lean().map_err(RuntimeError::Content)?;
+    let reporter = Reporter::new(hello(&root, kept.version), spool.clone());
     let both = (spool.clone(), reporter.clone());
     let response = Response::start(&config, &catalogue, &kept.policy, both, verdicts.clone())?;
     let told = response.told();
@@ -124,7 +127,8 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Runt
     let linked = link::Config::new(dir.clone());
     let shared = (linked.costs.clone(), verdicts, told.answers.clone());
     let both = (spool.clone(), reporter.clone());
-    let detection = start_detection(catalogue, &kept.policy, dir, both, shared, assets.clone())?;
+    let fed = (assets.clone(), opening);
+    let detection = start_detection(catalogue, &kept.policy, dir, both, shared, fed)?;
     let (inbox, inbound) = mpsc::channel(ORDERS_WAITING_MAX);
     let (outbox, answers) = mpsc::channel(ORDERS_WAITING_MAX);
     let dispatcher = Dispatcher {
@@ -234,7 +238,7 @@ fn start_detection(
     state_dir: &Path,
     (spool, reporter): (Spool, Reporter),
     (costs, verdicts, answers): (Costs, Verdicts, Answers),
-    assets: SyncSender<Input>,
+    (assets, opening): (SyncSender<Input>, Option<Opening>),
 ) -> Result<detection::Running, RuntimeError> {
     let worker = detection::Worker {
         catalogue,
@@ -246,6 +250,7 @@ fn start_detection(
         verdicts,
         answers,
         assets,
+        opening,
         clock: now,
     };
     detection::start(worker).map_err(RuntimeError::Thread)

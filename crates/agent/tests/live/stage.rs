@@ -149,7 +149,7 @@ impl Stage {
         let watched_paths = vec![POLICY_WATCHES.to_owned()];
         let config = Config { learn, watched_paths, ..Config::default() };
         let mut enricher = Enricher::new(root, config, verdicts.clone(), now()).unwrap();
-        seed::processes(&mut enricher, now());
+        seed::read(enricher.images.root()).plant(&mut enricher, now());
         forget_session(&mut enricher);
         Some(Self {
             sensor,

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 
 use super::console::{Console, Told};
 use super::host::{Up, cpu, resident_bytes};
-use super::storm::{self, Storm};
+use super::storm::{self, Starter, Storm};
 use super::{Bar, say};
 
 const RULE: &str = "GAR-RSH-001";
@@ -48,7 +48,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Vec<Bar>> {
     sensor_sees(&up)?;
     std::thread::sleep(SETTLE);
     let told = console.watch()?;
-    let storm = Storm::start(&program, u32::MAX, WORKERS, BACKGROUND_PER_S)?;
+    let pace = Starter::Spawn { per_second: BACKGROUND_PER_S };
+    let storm = Storm::start(&program, u32::MAX, WORKERS, pace)?;
     std::thread::sleep(SETTLE);
     let before = cpu(agent).context("the agent ended")?;
     let began = Instant::now();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use agent::detect::{Core, Options};
+use agent::detect::{Core, Opening, Options};
 use anyhow::Context as _;
 use engine::content::Catalogue;
 use engine::event::{Category, Event, Field, Value};
@@ -29,10 +29,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Loaded {
     pub(super) open_ms: f64,
     pub(super) first_event_ms: f64,
+    /// Until the kernel has the programs, what runs is known, the host is read, rules can be
+    /// asked: these go on at the same time.
+    pub(super) parts_ms: [f64; 4],
     pub(super) rules: usize,
 }
 
-/// What arrived, and what it cost since [`Loaded`].
+/// What arrived since [`Loaded`], and what it cost since the first program of the storm.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Counted {
     /// Programs of the storm whose arguments arrived whole, each once.
@@ -100,13 +103,14 @@ pub(super) fn run() -> anyhow::Result<()> {
     });
     let state = tempfile::tempdir_in(".")?;
     let began = Instant::now();
-    let options = Options {
-        state_dir: Some(state.path().to_owned()),
-        sweeps: true,
-        ..Options::new(Catalogue::embedded()?)
-    };
+    let mut options = Options::new(Catalogue::default());
+    options.state_dir = Some(state.path().to_owned());
+    options.sweeps = true;
     let costs = options.costs.clone();
-    let mut core = Core::open(options, now)?;
+    // As the agent does it.
+    let opening = Opening::begin(&options, now())?;
+    options.catalogue = Catalogue::embedded_lean()?;
+    let mut core = Core::finish(opening, options, now)?;
     let health = core.health();
     anyhow::ensure!(
         health.tier.name() == "eBPF",
@@ -122,8 +126,13 @@ pub(super) fn run() -> anyhow::Result<()> {
         core.step_seeing(STEP, now, &mut alarms, &mut |it| tally.take(it))?;
     }
     let first_event_ms = began.elapsed().as_secs_f64() * 1e3;
-    say(&serde_json::to_string(&Loaded { open_ms, first_event_ms, rules: core.rules() })?);
-    let before = process_cpu_s();
+    let times = core.times();
+    let parts = [times.sensor, times.running, times.host, times.rules];
+    let parts_ms = parts.map(|it| it.as_secs_f64() * 1e3);
+    let loaded = Loaded { open_ms, first_event_ms, parts_ms, rules: core.rules() };
+    say(&serde_json::to_string(&loaded)?);
+    // What the start leaves to be done is not the storm's.
+    let mut before = (process_cpu_s(), costs.all());
     tally = Tally::default();
     let mut told = 0;
     let mut last = Instant::now();
@@ -131,18 +140,25 @@ pub(super) fn run() -> anyhow::Result<()> {
         let complete = tally.complete;
         core.step_seeing(STEP, now, &mut alarms, &mut |it| tally.take(it))?;
         told += alarms.drain(..).count() as u64;
+        if complete == 0 && tally.complete > 0 {
+            before = (process_cpu_s(), costs.all());
+        }
         if tally.complete > complete || !stop.load(Ordering::Relaxed) {
             last = Instant::now();
         }
     }
-    let shares = costs.all().into_iter().map(|(id, it)| (id.to_owned(), it.cpu.as_secs_f64()));
+    let earlier = |id: &str| before.1.iter().find(|it| it.0 == id).map(|it| it.1.cpu);
+    let shares = costs.all().into_iter().map(|(id, it)| {
+        let used = it.cpu.saturating_sub(earlier(id).unwrap_or_default());
+        (id.to_owned(), used.as_secs_f64())
+    });
     let counted = Counted {
         complete: tally.complete,
         execs: tally.execs,
         events: tally.events,
         alarms: told,
         lost: core.health().lost_total(),
-        cpu_s: process_cpu_s() - before,
+        cpu_s: process_cpu_s() - before.0,
         shares: shares.collect(),
     };
     say(&serde_json::to_string(&counted)?);

@@ -12,8 +12,8 @@ use anyhow::Context as _;
 
 use super::auditd::Auditd;
 use super::host::{Up, cpu, resident_bytes};
-use super::pipeline::{Counted, Loaded, Pipeline};
-use super::storm::{self, Outcome, Storm};
+use super::pipeline::{Loaded, Pipeline};
+use super::storm::{self, Outcome, Starter, Storm};
 use super::{Bar, say};
 
 const WORKLOAD_RATIO_MAX: f64 = 1.10;
@@ -23,6 +23,8 @@ const FIRST_EVENT_MS_MAX: f64 = 300.0;
 const MIB: f64 = 1024.0 * 1024.0;
 const WORKERS: u32 = 2;
 const WAIT: Duration = Duration::from_mins(3);
+/// After detection was loaded, until it has read what it put off.
+const SETTLED: Duration = Duration::from_secs(5);
 /// After the first scan, until the agent does only what it always does.
 const SETTLE: Duration = Duration::from_secs(15);
 /// How long it is watched doing that.
@@ -52,6 +54,9 @@ struct Rounds {
     garrison: Vec<f64>,
     auditd: Vec<f64>,
     first_event_ms: Vec<f64>,
+    /// The same, where programs are started by `posix_spawn`.
+    spawned: Vec<f64>,
+    spawned_seen: Vec<f64>,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Vec<Bar>> {
@@ -82,6 +87,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Vec<Bar>> {
         let auditd = ratio(&rounds.auditd, &rounds.nothing);
         say(&format!("workload, CPU per exec, auditd / nothing: {auditd:.2}x"));
     }
+    say(&format!(
+        "workload started by posix_spawn, which makes 120 more calls a program, Garrison / nothing: \
+         {:.2}x",
+        ratio(&rounds.spawned_seen, &rounds.spawned)
+    ));
     let first_event = median(&mut rounds.first_event_ms);
     bars.extend(long_storm(args, &program)?);
     bars.push(Bar::at_most("load to first event", first_event, FIRST_EVENT_MS_MAX, "ms"));
@@ -105,14 +115,15 @@ fn round(
     for beside in order {
         let outcome = match (beside, auditd.as_deref_mut()) {
             ("garrison", _) => {
-                let (loaded, outcome, _) = beside_pipeline(program, args.execs)?;
+                let (loaded, outcome, spawned) = beside_pipeline(program, args.execs)?;
                 rounds.first_event_ms.push(loaded.first_event_ms);
                 rounds.garrison.push(outcome.cpu_us());
+                rounds.spawned_seen.push(spawned.cpu_us());
                 outcome
             }
             ("auditd", Some(auditd)) => {
                 auditd.on()?;
-                let outcome = storm(program, args.execs);
+                let outcome = storm(program, args.execs, Starter::Shells);
                 auditd.off()?;
                 let outcome = outcome?;
                 rounds.auditd.push(outcome.cpu_us());
@@ -120,8 +131,9 @@ fn round(
             }
             ("auditd", None) => continue,
             _ => {
-                let outcome = storm(program, args.execs)?;
+                let outcome = storm(program, args.execs, Starter::Shells)?;
                 rounds.nothing.push(outcome.cpu_us());
+                rounds.spawned.push(storm(program, args.execs, SPAWN)?.cpu_us());
                 outcome
             }
         };
@@ -132,21 +144,36 @@ fn round(
     Ok(())
 }
 
-fn storm(program: &Path, execs: u32) -> anyhow::Result<Outcome> {
-    Storm::start(program, execs, WORKERS, 0)?.done()
+const SPAWN: Starter = Starter::Spawn { per_second: 0 };
+
+fn storm(program: &Path, execs: u32, starter: Starter) -> anyhow::Result<Outcome> {
+    Storm::start(program, execs, WORKERS, starter)?.done()
 }
 
-/// A storm beside detection that has just been loaded.
-fn beside_pipeline(program: &Path, execs: u32) -> anyhow::Result<(Loaded, Outcome, Counted)> {
-    let knocking = Knocking::start(program);
-    let (pipeline, loaded) = Pipeline::start()?;
-    drop(knocking);
-    let outcome = storm(program, execs)?;
-    Ok((loaded, outcome, pipeline.stop()?))
+fn loaded(program: &Path) -> anyhow::Result<(Pipeline, Loaded)> {
+    let _knocking = Knocking::start(program);
+    Pipeline::start()
+}
+
+/// Two storms beside detection that has just been loaded: by shells, and by `posix_spawn`.
+fn beside_pipeline(program: &Path, execs: u32) -> anyhow::Result<(Loaded, Outcome, Outcome)> {
+    let (pipeline, loaded) = loaded(program)?;
+    let outcome = storm(program, execs, Starter::Shells)?;
+    let spawned = storm(program, execs, SPAWN)?;
+    pipeline.stop()?;
+    Ok((loaded, outcome, spawned))
 }
 
 fn long_storm(args: &Args, program: &Path) -> anyhow::Result<Vec<Bar>> {
-    let (loaded, outcome, counted) = beside_pipeline(program, args.storm)?;
+    let (pipeline, loaded) = loaded(program)?;
+    std::thread::sleep(SETTLED);
+    let outcome = storm(program, args.storm, Starter::Shells)?;
+    let counted = pipeline.stop()?;
+    let [sensor, running, host, rules] = loaded.parts_ms;
+    say(&format!(
+        "from the beginning until the kernel has the programs {sensor:.0} ms, what runs is known \
+         {running:.0}, the host is read {host:.0}, rules can be asked {rules:.0}"
+    ));
     say(&format!(
         "{} programs at {:.0}/s beside {} rules: {} events, {} programs of others, {} alarms; \
          detection was open after {:.0} ms",
@@ -202,7 +229,7 @@ fn whole_agent(args: &Args, program: &Path) -> anyhow::Result<Vec<Bar>> {
         }
         peak
     });
-    let outcome = storm(program, args.storm);
+    let outcome = storm(program, args.storm, Starter::Shells);
     std::thread::sleep(STATUS);
     done.store(true, Ordering::Relaxed);
     let peak = watching.join().map_err(|_| anyhow::anyhow!("the watch ended by a panic"))?;

@@ -30,6 +30,8 @@ pub const SWEEPS: &str = "state_sweeps";
 const WAITING_MAX: usize = 1024;
 /// Between two steps. Twice as often they took a quarter of a hundredth of a core for themselves.
 const STEP: Duration = Duration::from_secs(10);
+/// Before the first one: what happens is waiting to be judged, and needs the processors more.
+const START: Duration = Duration::from_secs(1);
 /// Steps between two looks of each kind.
 const HIDDEN_EVERY: u64 = 6;
 const PROGRAMS_EVERY: u64 = 2;
@@ -65,6 +67,7 @@ impl Sweeps {
         let root = HostRoot::live()?;
         let mut sweeper = Sweeper::new(HostRoot::live()?, Inspector::new(root), "/", state_dir);
         let work = move || {
+            std::thread::park_timeout(START);
             while !stopped.load(Ordering::Relaxed) {
                 let began = thread_cpu();
                 let swept = sweeper.step(clock());
