@@ -190,6 +190,7 @@ fields! {
         ScriptIsWorldWritable: Bool, "Every user may write the script; likewise.";
         ContainerHostPaths: List, "Of the first program in a container: files and folders that it was given, by their path on the host.";
         LoaderVariables: List, "LD_PRELOAD=..., LD_AUDIT=..., as given.";
+        PreviousImagePackage: Text, "Package of the program that this very process was before it started this one.";
     }
     // The executable.
     EVERY {

@@ -339,9 +339,9 @@ const FOLDERS: &[(&str, TargetKind)] = &[
     ("/usr/share/nginx/html/", TargetKind::Web),
 ];
 
-/// Names down to a home and its own: `/var/lib` has those of services, and below `/home` they may
+/// Names down to a home and its own; `/var/lib` has those of services, and below `/home` they may
 /// be parted once more.
-const HOME_DEPTH_MAX: usize = 3;
+const HOME_DEPTH_MAX: usize = 2;
 
 /// Single files.
 const FILES: &[(&str, TargetKind)] = &[
@@ -445,7 +445,9 @@ pub fn target_kind(path: &str) -> TargetKind {
 
 /// Lies where homes do; elsewhere, in backups and images, nothing carries a profile out.
 fn is_home(folder: &str) -> bool {
-    folder.matches('/').count() <= HOME_DEPTH_MAX
+    let depth = folder.matches('/').count();
+    let is_parted = folder.starts_with("/home/") || folder.starts_with("/var/lib/");
+    depth <= HOME_DEPTH_MAX || (is_parted && depth == HOME_DEPTH_MAX + 1)
 }
 
 /// A file beside the configuration that the program it configures leaves out: hidden ones, as they
@@ -608,6 +610,8 @@ mod tests {
             ("/etc/ufw/user.rules", TargetKind::Firewall),
             ("/etc/nftables.conf", TargetKind::Firewall),
             ("/proc/sysrq-trigger", TargetKind::Kernel),
+            ("/var/lib/postgresql/.profile", TargetKind::Profile),
+            ("/srv/image/root/.bashrc", TargetKind::Other),
             ("/etc/cron.d/x", TargetKind::Cron),
             ("/etc/crontab", TargetKind::Cron),
             ("/etc/cron.d/.x.tmp", TargetKind::Other),

@@ -16,6 +16,8 @@ use crate::detect::process::{HeldSocket, Id, Process, Transaction};
 
 /// Of the mode of a file.
 const OTHERS_WRITE: u32 = 0o002;
+/// Of 0, 1 and 2.
+const STDIO_KINDS: [Field; 3] = [Field::StdinKind, Field::StdoutKind, Field::StderrKind];
 
 impl Enricher {
     pub(super) fn exec(
@@ -33,6 +35,9 @@ impl Enricher {
             self.processes.link(id, &exec.ancestors, at);
         }
         let (arguments, command) = masked(&exec.arguments);
+        // A child that has started nothing yet is what its parent is.
+        let before = self.processes.get(id).filter(|it| !it.forked && it.image.is_packaged());
+        let before = before.and_then(|it| it.image.package.clone());
         self.become_program(id, (at, Reading::Now), task, exec, &command);
         self.note_outputs(id, at, exec);
         let Some(process) = self.processes.get(id) else { return };
@@ -44,6 +49,7 @@ impl Enricher {
         let mut event = self.begin(Category::ProcessCreation, at, id, Some(task));
         event.set(Field::FetchedBy, fetched_by.as_ref().and_then(shared));
         event.set(Field::CommandLine, (!command.is_empty()).then(|| command.into()));
+        event.set(Field::PreviousImagePackage, before.as_ref().and_then(shared));
         event.set(Field::CurrentDirectory, exec.cwd.as_deref().and_then(text));
         if matches!(kind, ImageKind::Shell | ImageKind::Interpreter) {
             let given = code::given(kind, image.real_name(), &arguments);
@@ -70,6 +76,10 @@ impl Enricher {
             self.set_exec_rights(&mut event, id, task, before);
         }
         self.set_stdio(&mut event, id);
+        // The table keeps only descriptors that lead to others.
+        for (field, it) in STDIO_KINDS.into_iter().zip(&exec.stdio) {
+            event.set(field, fixed(kind_of(it)));
+        }
         out.push(Enriched { event, process: Some(id) });
     }
 
@@ -185,8 +195,7 @@ impl Enricher {
     /// What stands on 0, 1 and 2, and who is at the other end.
     pub(super) fn set_stdio(&self, event: &mut Event, id: Id) {
         let Some(process) = self.processes.get(id) else { return };
-        let fields = [Field::StdinKind, Field::StdoutKind, Field::StderrKind];
-        for (number, field) in fields.into_iter().enumerate() {
+        for (number, field) in STDIO_KINDS.into_iter().enumerate() {
             event.set(field, fixed(kind_of(process.descriptor(number))));
         }
         let (stdin, stdout) = (process.descriptor(0), process.descriptor(1));

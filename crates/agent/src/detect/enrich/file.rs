@@ -9,7 +9,9 @@ use model::time::Timestamp;
 
 use super::rights::{CAPABILITY_ATTRIBUTE, capability_names, file_capabilities};
 use super::{Enriched, Enricher, text};
-use crate::detect::names::{TargetKind, is_temporary, target_kind};
+use crate::detect::names::{
+    PROGRAM_DIRECTORIES, TargetKind, is_temporary, system_transaction, target_kind,
+};
 use crate::detect::process::Id;
 use crate::detect::texts::{Compared, Unseen};
 use crate::host_root::FileKind;
@@ -76,6 +78,10 @@ impl Enricher {
         event.set(Field::TargetIsWatched, Some(is_watched.into()));
         event.set(Field::TargetInTemporary, Some(is_temporary(told.path).into()));
         event.set(Field::TargetPackage, self.images.owner(told.path).and_then(text));
+        if let Some(manager) = self.transaction_elsewhere(id, told.path) {
+            event.set(Field::InPackageTransaction, Some(true.into()));
+            event.set(Field::PackageTransaction, text(manager));
+        }
         self.set_target(&mut event, change, told.path, at);
         let in_host = self.processes.get(id).is_none_or(|it| {
             it.namespaces.is_none_or(|it| it.mount == 0 || it.mount == self.host.mount)
@@ -119,6 +125,22 @@ impl Enricher {
             self.uncompared += 1;
             out.push(Enriched { event: pending.event, process: Some(id) });
         }
+    }
+
+    /// The package manager of a system that is being made in a folder: it lies there itself, below
+    /// the same root as whoever changes the file, and it speaks for files of this root only.
+    fn transaction_elsewhere(&self, id: Id, path: &str) -> Option<&'static str> {
+        let process = self.processes.get(id).filter(|it| it.image.package.is_none())?;
+        let root = other_root(&process.image.path)?;
+        let is_below = |it: &str| it.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'));
+        if !is_below(path) {
+            return None;
+        }
+        let above = self.processes.ancestors(id).map(|(_, it)| it);
+        std::iter::once(process)
+            .chain(above)
+            .filter(|it| is_below(&it.image.path))
+            .find_map(|it| system_transaction(it.image.name()))
     }
 
     /// Tells of texts that are no longer being written, and of changes nobody told of.
@@ -235,6 +257,16 @@ impl Enricher {
 fn is_below(path: &str, place: &str) -> bool {
     let rest = path.strip_prefix(place.trim_end_matches('/'));
     rest.is_some_and(|it| it.is_empty() || it.starts_with('/'))
+}
+
+/// The root of the system that has a program at this path in one of its usual folders, if it is
+/// not this one.
+fn other_root(program: &str) -> Option<&str> {
+    let at = PROGRAM_DIRECTORIES.iter().filter_map(|it| {
+        let at = program.find(it)?;
+        program.get(at + it.len()..)?.starts_with('/').then_some(at)
+    });
+    program.get(..at.min()?).filter(|it| !it.is_empty())
 }
 
 fn is_open_to_all(mode: u32) -> bool {

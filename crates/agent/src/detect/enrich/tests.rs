@@ -409,3 +409,26 @@ fn what_a_sweep_finds_of_an_account_has_a_doer() {
         assert_eq!(event.text(Field::StateCheck), Some(check));
     }
 }
+
+#[test]
+fn a_system_made_in_a_folder_has_its_own_transactions() {
+    let mut host = Host::new();
+    let fake = |it: &str| exec(it, it, none());
+    let manager = host.fork(&task(1), 5_000_090);
+    host.tell(&manager, What::Exec(Box::new(fake("/srv/image/usr/bin/dpkg"))));
+    let script = host.fork(&manager, 5_000_091);
+    host.tell(&script, What::Exec(Box::new(fake("/srv/image/bin/chmod"))));
+    let other = host.fork(&task(1), 5_000_092);
+    host.tell(&other, What::Exec(Box::new(fake("/srv/image/bin/chmod"))));
+    for (task, path, inside) in [
+        (&manager, "/srv/image/usr/bin/su.dpkg-new", "true"),
+        (&script, "/srv/image/usr/bin/su", "true"),
+        (&script, "/usr/bin/su", "false"),
+        (&script, "/srv/images/su", "false"),
+        (&other, "/srv/image/usr/bin/su", "false"),
+    ] {
+        let change = FileChange::Mode { path: path.to_owned(), mode: 0o104_755 };
+        let told = host.tell(task, What::File { change, result: Some(0) });
+        assert_eq!(shown(&told[0], &[Field::InPackageTransaction]), [inside], "{path}");
+    }
+}
