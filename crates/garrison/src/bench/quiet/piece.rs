@@ -66,7 +66,11 @@ pub(super) const PIECES: &[Piece] = &[
     piece!("web", "a PHP site under nginx and php-fpm", ["nginx", "php", "curl"]),
     piece!("python", "a virtual environment, a package built and installed", ["python3"]),
     piece!("unshare", "containers without a daemon, networks, images", ["unshare", "ip"]),
-    piece!("admin", "modules brought over ssh, accounts, sudo, cron, units", ["sshd", "sudo"]),
+    piece!(
+        "admin",
+        "modules brought over ssh, accounts, sudo, cron, units",
+        ["sshd", "sudo", "syslog-ng"]
+    ),
     piece!("scripts", "shell scripts: pipes, encoding, archives, loops", ["openssl", "perl"]),
     piece!("editor", "vim, an interactive shell and tmux on a terminal", ["vim", "tmux", "script"]),
     piece!("monitor", "checks, strace, gdb and perf", ["lsof", "strace", "gdb", "ss"]),
@@ -81,7 +85,7 @@ pub(super) const PIECES: &[Piece] = &[
         ["dpkg-deb", "cc"]
     )),
     long(piece!("rpm", "a package of the other family, the same", ["rpm", "rpmbuild", "cc"])),
-    long(piece!("dumps", "dumps piped over ssh, rsync, borg", ["sshd", "rsync", "sqlite3"])),
+    long(piece!("dumps", "dumps piped over ssh, rsync, borg", ["sshd", "sqlite3", "syslog-ng"])),
     long(piece!("mail", "mail queued, delivered, piped into a program", ["exim4", "syslog-ng"])),
     long(piece!("names", "a name server that is asked a lot", ["dnsmasq"])),
     long(piece!("ban", "fail2ban and rules of the packet filter", ["fail2ban-server", "nft"])),
@@ -98,7 +102,7 @@ pub(super) const PIECES: &[Piece] = &[
     long(piece!(
         "watch",
         "an administrator looks into a slow host",
-        ["sshd", "tcpdump", "bpftrace"]
+        ["sshd", "tcpdump", "bpftrace", "syslog-ng"]
     )),
     long(piece!("probes", "a monitoring agent that runs commands", ["zabbix_agentd"])),
     long(piece!("notebook", "a server of one's own that starts shells", ["sshd", "python3"])),
@@ -106,7 +110,11 @@ pub(super) const PIECES: &[Piece] = &[
     long(piece!("modules", "a kernel module built and installed by dkms", ["dkms", "cc"])),
     long(piece!("containers", "podman, buildah, crun, runc", ["podman", "busybox"])),
     long(piece!("machine", "a whole system in a container of systemd", ["systemd-nspawn"])),
-    long(piece!("ansible", "a playbook over ssh, twice", ["ansible-playbook", "sshd"])),
+    long(piece!(
+        "ansible",
+        "a playbook over ssh, twice",
+        ["ansible-playbook", "sshd", "syslog-ng"]
+    )),
     internet(piece!("upgrades", "what apt does at night", ["unattended-upgrade"])),
     internet(piece!("image", "a system bootstrapped in a folder and packed", ["debootstrap"])),
     internet(piece!("apt", "fifty packages and three services installed and removed", ["apt-get"])),

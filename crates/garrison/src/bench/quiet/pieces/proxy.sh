@@ -41,6 +41,7 @@ if command -v socat >/dev/null; then
 fi
 kill -USR2 "$(head -1 /run/haproxy/quiet.pid)"
 poll 10 curl -fsS -o /dev/null http://127.0.0.1/
+poll 10 test -s /run/haproxy/quiet.pid
 daemon=$(head -1 /run/haproxy/quiet.pid)
 kill "$daemon"
 gone 10 "$daemon"
