@@ -426,7 +426,7 @@ pub fn target_kind(path: &str) -> TargetKind {
     if folder.ends_with("/.config/autostart") || folder == "/etc/xdg/autostart" {
         return TargetKind::Init;
     }
-    if is_interpreter_start(name) || (name == "config.fish" && folder.ends_with("/fish")) {
+    if is_interpreter_start(folder, name) || (name == "config.fish" && folder.ends_with("/fish")) {
         return TargetKind::Profile;
     }
     let found = FOLDERS.iter().find(|(it, _)| path.starts_with(it)).map(|(_, kind)| *kind);
@@ -479,9 +479,12 @@ fn is_inert(kind: TargetKind, name: &str) -> bool {
     }
 }
 
-/// Python carries these out at every start.
-fn is_interpreter_start(name: &str) -> bool {
-    matches!(name, "sitecustomize.py" | "usercustomize.py")
+/// Python carries these out at every start, where it looks for modules.
+fn is_interpreter_start(folder: &str, name: &str) -> bool {
+    let modules = ["/site-packages", "/dist-packages"].iter().any(|it| folder.ends_with(it));
+    let is_searched =
+        modules || folder.contains("/lib/python") || folder.starts_with("/etc/python");
+    matches!(name, "sitecustomize.py" | "usercustomize.py") && is_searched
 }
 
 /// OpenSSH writes the public half of a key beside it.
@@ -604,6 +607,7 @@ mod tests {
             ("/home/a/.shrc", TargetKind::Profile),
             ("/home/a/.config/fish/config.fish", TargetKind::Profile),
             ("/home/a/.local/lib/python3.11/site-packages/usercustomize.py", TargetKind::Profile),
+            ("/srv/backup/etc/python3.11/sitecustomize.py", TargetKind::Other),
             ("/home/a/.gnupg/private-keys-v1.d/0A.key", TargetKind::PrivateKey),
             ("/etc/systemd/journald.conf.d/a.conf", TargetKind::Audit),
             ("/etc/libaudit.conf", TargetKind::Audit),

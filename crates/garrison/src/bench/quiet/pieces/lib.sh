@@ -49,7 +49,7 @@ CONF
 logs_off() {
     local daemon
     daemon=$(cat /run/syslog-ng-quiet.pid)
-    kill "$daemon"
+    syslog-ng-ctl stop --control=/run/syslog-ng-quiet.ctl
     gone 20 "$daemon"
     rm -f /dev/log
 }
