@@ -1,42 +1,31 @@
-//! What nobody wants to hear of: entries for alarms and for log-ins, their hits, and what an
-//! entry would silence before it is saved.
+//! What nobody wants to hear of: entries for alarms and for log-ins, and their hits.
+
+mod edit;
+mod pattern;
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use axum::Json;
-use engine::place::Cidr;
 use model::because;
 use model::because::Because;
-use model::finding::Text;
 use model::id::{FindingId, HostId};
-use model::policy::{AlarmWhitelistEntry, LoginWhitelistEntry, Policy, WhitelistJudge};
+use model::policy::{LoginWhitelistEntry, Policy, WhitelistJudge};
 use model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::App;
-use super::findings::Finding;
 use super::hosts::HostRef;
 use super::page::Page;
 use super::problem::Problem;
 use super::routes::{Ask, Created, Done, Nothing, PathPart};
 use crate::auth::permission::{Handle, Read};
-use crate::store::{
-    self, DryRun as Tried, WhitelistEntry, WhitelistItem, WhitelistKind, WhitelistNote,
-};
+use crate::store::{self, WhitelistEntry, WhitelistItem, WhitelistKind, WhitelistNote};
 
-/// A dry run looks back this far.
-const DRY_RUN_SPAN: Duration = Duration::from_hours(30 * 24);
-/// Shorter values are found nearly everywhere.
-const CONTAINS_CHARS_MIN: usize = 4;
-const CIDR_V4_BITS_MIN: u8 = 16;
-const CIDR_V6_BITS_MIN: u8 = 32;
-/// Silencing more than this share of what a rule found is worth a second look.
-const SHARE_MAX_PERCENT: u64 = 50;
-/// Few alarms say little about a share.
-const SHARE_ALARMS_MIN: u64 = 10;
+pub use edit::{EntryChange, patch};
+pub use pattern::{AlarmPattern, DryRun, dry_run};
+pub(super) use pattern::{attempt, confirmed};
 
 model::words! {
     WhitelistState {
@@ -196,160 +185,9 @@ pub async fn get(ask: Ask<Read, EntryName>) -> Result<Json<Whitelisted>, Problem
     Ok(Json(shown(&ask.app, item, ask.now).await))
 }
 
-/// An alarm that is not wanted.
-#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AlarmPattern {
-    /// Id of the rule; empty: every rule.
-    #[serde(default)]
-    #[schema(max_length = 64, example = "GAR-LOG-001")]
-    pub rule: String,
-    /// A parameter of the finding, or `subject`.
-    #[schema(min_length = 1, max_length = 64, example = "source")]
-    pub field: String,
-    pub judge: WhitelistJudge,
-    #[schema(min_length = 1, max_length = 512, example = "192.0.2.77")]
-    pub value: String,
-}
-
-impl AlarmPattern {
-    /// Named by what it says, so that saying it twice is one entry.
-    fn id(&self) -> String {
-        let mut hasher = blake3::Hasher::new();
-        for part in [self.rule.as_str(), &self.field, self.judge.as_str(), &self.value] {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part.as_bytes());
-        }
-        let hex = hasher.finalize().to_hex();
-        format!("alarm-{}", hex.as_str().chars().take(16).collect::<String>())
-    }
-
-    pub(super) fn entry(&self, expires_at: Option<Timestamp>) -> AlarmWhitelistEntry {
-        AlarmWhitelistEntry {
-            id: self.id(),
-            rule: self.rule.clone(),
-            field: self.field.clone(),
-            judge: self.judge,
-            value: self.value.clone(),
-            expires_at,
-        }
-    }
-
-    pub(super) fn check(&self, app: &App) -> Result<(), Problem> {
-        if !self.rule.is_empty() && app.catalogue.get(&self.rule).is_none() {
-            return Err(Problem::field(
-                "rule",
-                because!("input.no_rule", "is no rule of this server"),
-            ));
-        }
-        if self.judge == WhitelistJudge::Cidr && Cidr::parse(&self.value).is_none() {
-            return Err(Problem::field("value", super::policy::no_block()));
-        }
-        Ok(())
-    }
-
-    /// Why it may silence more than is meant, by itself and by what it would have silenced.
-    fn warnings(&self, tried: &Tried) -> Vec<Text> {
-        let mut out = Vec::new();
-        let mut warn = |en: String, zh: String| out.push(Text { en, zh });
-        if self.rule.is_empty() {
-            warn(
-                "it holds for every rule, also for rules that come later".to_owned(),
-                "对所有规则生效，包括以后新增的规则".to_owned(),
-            );
-        }
-        if self.judge == WhitelistJudge::Contains && self.value.chars().count() < CONTAINS_CHARS_MIN
-        {
-            warn(
-                format!("`{}` is so short that it stands in many values", self.value),
-                format!("“{}”过短，会匹配很多取值", self.value),
-            );
-        }
-        let block = Cidr::parse(&self.value).filter(|_| self.judge == WhitelistJudge::Cidr);
-        let least = |it: &Cidr| if it.is_ipv4() { CIDR_V4_BITS_MIN } else { CIDR_V6_BITS_MIN };
-        if block.is_some_and(|it| it.bits() < least(&it)) {
-            warn(
-                format!("{} covers very many addresses", self.value),
-                format!("{} 包含的地址过多", self.value),
-            );
-        }
-        let much = tried.silenced * 100 > tried.looked_at * SHARE_MAX_PERCENT;
-        if tried.looked_at >= SHARE_ALARMS_MIN && much {
-            warn(
-                format!(
-                    "it would have silenced {} of {} of the last 30 days",
-                    tried.silenced,
-                    super::handling::counted(tried.looked_at, "alarm")
-                ),
-                format!(
-                    "最近 30 天的 {} 条告警中有 {} 条会被屏蔽",
-                    tried.looked_at, tried.silenced
-                ),
-            );
-        }
-        out
-    }
-}
-
-/// What an entry would have silenced in the last 30 days.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct DryRun {
-    /// Alarms that were looked at: of the rule, or of all.
-    pub looked_at: u64,
-    /// False when there were more than could be looked at.
-    pub complete: bool,
-    pub silenced: u64,
-    /// On how many servers.
-    pub hosts: u64,
-    /// The newest of them, at most 50.
-    pub findings: Vec<Finding>,
-    /// Why it may silence more than is meant; saving then asks for `confirm`.
-    pub warnings: Vec<Text>,
-}
-
-pub async fn dry_run(ask: Ask<Handle, (), Nothing, AlarmPattern>) -> Result<Json<DryRun>, Problem> {
-    ask.body.check(&ask.app)?;
-    let (tried, warnings) = attempt(&ask.app, &ask.body, ask.now).await?;
-    let catalogue = &ask.app.catalogue;
-    Ok(Json(DryRun {
-        looked_at: tried.looked_at,
-        complete: tried.complete,
-        silenced: tried.silenced,
-        hosts: tried.hosts,
-        findings: tried.findings.into_iter().map(|it| Finding::of(it, catalogue)).collect(),
-        warnings,
-    }))
-}
-
-/// A dry run and the warnings that follow from it.
-pub(super) async fn attempt(
-    app: &App,
-    pattern: &AlarmPattern,
-    now: Timestamp,
-) -> Result<(Tried, Vec<Text>), Problem> {
-    let tried = app.store.dry_run(pattern.entry(None), now - DRY_RUN_SPAN).await?;
-    let warnings = pattern.warnings(&tried);
-    Ok((tried, warnings))
-}
-
 /// Why a time is no end.
 pub(super) fn over() -> Because {
     because!("input.over", "is over already")
-}
-
-/// Warnings stand against saving until they are confirmed.
-pub(super) fn confirmed(confirm: bool, warnings: &[Text]) -> Result<(), Problem> {
-    match warnings.first() {
-        Some(first) if !confirm => Err(Problem::field(
-            "confirm",
-            because!(
-                "input.confirm",
-                "it may silence more than is meant: {warning}; set it to true to save it all the same",
-                warning = first.en
-            ),
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// A new entry for alarms.
@@ -469,124 +307,6 @@ pub struct LoginPattern {
     #[serde(default)]
     #[schema(min_length = 1, max_length = 256, example = "backup")]
     pub user: Option<String>,
-}
-
-/// Absent parts stay as they are. An entry that says something else is another one: it begins
-/// without hits under a name of its own, and the one before counts as removed.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EntryChange {
-    /// Alarms: what is not wanted.
-    pub pattern: Option<AlarmPattern>,
-    /// Log-ins: what is not judged.
-    pub login: Option<LoginPattern>,
-    /// When an entry for alarms ends.
-    pub expires_at: Option<Timestamp>,
-    /// An entry for alarms does not end by itself any more.
-    #[serde(default)]
-    pub never_expires: bool,
-    #[schema(max_length = 1000)]
-    pub remark: Option<String>,
-    #[schema(min_length = 1, max_length = 64)]
-    pub owner: Option<String>,
-    /// The warnings of the dry run were read.
-    #[serde(default)]
-    pub confirm: bool,
-}
-
-pub async fn patch(
-    ask: Ask<Handle, EntryName, Nothing, EntryChange>,
-) -> Result<Json<Whitelisted>, Problem> {
-    let id = ask.path.0.clone();
-    let before = ask.app.store.whitelist_item(id.clone()).await?;
-    if before.removed_at.is_some() {
-        return Err(Problem::conflict(because!("entry.gone", "the entry was removed")));
-    }
-    let body = &ask.body;
-    let after = match &before.entry {
-        WhitelistEntry::Alarm(entry) => WhitelistEntry::Alarm(changed_alarm(&ask, entry).await?),
-        WhitelistEntry::Login(entry) => WhitelistEntry::Login(changed_login(&ask, entry).await?),
-    };
-    let owner = body.owner.as_deref().unwrap_or(&before.owner);
-    let remark = body.remark.as_deref().unwrap_or(&before.remark);
-    let new_id = after.id();
-    let note = note(owner, &new_id, remark, before.finding);
-    let detail =
-        json!({ "before": before.entry, "entry": after, "remark": remark, "owner": owner });
-    change(&ask, "whitelist.change", &id, detail, vec![note], |policy| {
-        without(policy, &[id.clone(), new_id.clone()]);
-        match after {
-            WhitelistEntry::Alarm(it) => policy.detect.whitelist.push(it),
-            WhitelistEntry::Login(it) => policy.login.whitelist.push(it),
-        }
-        Ok(())
-    })
-    .await?;
-    let item = ask.app.store.whitelist_item(new_id).await?;
-    Ok(Json(shown(&ask.app, item, ask.now).await))
-}
-
-async fn changed_alarm(
-    ask: &Ask<Handle, EntryName, Nothing, EntryChange>,
-    before: &AlarmWhitelistEntry,
-) -> Result<AlarmWhitelistEntry, Problem> {
-    let body = &ask.body;
-    if body.login.is_some() {
-        return Err(Problem::field(
-            "login",
-            because!("input.about_alarms", "the entry is about alarms"),
-        ));
-    }
-    let expires_at = match (body.expires_at, body.never_expires) {
-        (Some(_), true) => {
-            return Err(Problem::field(
-                "never_expires",
-                because!("input.ends", "it is said when the entry ends"),
-            ));
-        }
-        (Some(end), false) if end <= ask.now => {
-            return Err(Problem::field("expires_at", over()));
-        }
-        (Some(end), false) => Some(end),
-        (None, true) => None,
-        (None, false) => before.expires_at,
-    };
-    let Some(pattern) = &body.pattern else {
-        return Ok(AlarmWhitelistEntry { expires_at, ..before.clone() });
-    };
-    pattern.check(&ask.app)?;
-    let after = pattern.entry(expires_at);
-    let same = AlarmWhitelistEntry { id: before.id.clone(), ..after.clone() };
-    if same == (AlarmWhitelistEntry { expires_at, ..before.clone() }) {
-        // It says what it said: it keeps its name.
-        return Ok(same);
-    }
-    let (_, warnings) = attempt(&ask.app, pattern, ask.now).await?;
-    confirmed(body.confirm, &warnings)?;
-    Ok(after)
-}
-
-async fn changed_login(
-    ask: &Ask<Handle, EntryName, Nothing, EntryChange>,
-    before: &LoginWhitelistEntry,
-) -> Result<LoginWhitelistEntry, Problem> {
-    let body = &ask.body;
-    if body.pattern.is_some() {
-        return Err(Problem::field(
-            "pattern",
-            because!("input.about_logins", "the entry is about log-ins"),
-        ));
-    }
-    if body.expires_at.is_some() {
-        return Err(Problem::field(
-            "expires_at",
-            because!("input.endless", "entries for log-ins do not end by themselves"),
-        ));
-    }
-    match &body.login {
-        None => Ok(before.clone()),
-        Some(pattern) => login_pattern(&ask.app, pattern, ask.now).await,
-    }
 }
 
 pub async fn remove(ask: Ask<Handle, EntryName>) -> Result<Done, Problem> {
