@@ -1504,6 +1504,7 @@ export interface components {
             last_error: string;
             last_error_at: components["schemas"]["Timestamp"] | null;
             last_success_at: components["schemas"]["Timestamp"] | null;
+            last_why: components["schemas"]["Reason"] | null;
             /** @example on-call */
             name: string;
             secrets: components["schemas"]["SecretsSet"];
@@ -1794,6 +1795,7 @@ export interface components {
             severity: components["schemas"]["Severity"] | null;
             state: components["schemas"]["DeliveryState"];
             title: string;
+            why: components["schemas"]["Reason"] | null;
         };
         /**
          * @description One message for one channel.
@@ -3454,6 +3456,7 @@ export interface components {
             error: string;
             /** @description The channel took the message. */
             sent: boolean;
+            why: components["schemas"]["Reason"] | null;
         };
         /** @description One sentence in the languages of the product. */
         Text: {

@@ -19,10 +19,11 @@ export function useBecause(): (text: string, why: Reason | null | undefined) => 
     text.replaceAll(SYSTEM_ERROR, (whole, number: string) =>
       i18n.exists(`errno.${number}`) ? t(`errno.${number}` as "errno.2") : whole,
     );
-  const filled = ([name, value]: [string, string]) => [
-    name,
-    KINDS.includes(name) ? words.value("file_kind", value) : local(value),
-  ];
+  const named = (name: string, value: string): string => {
+    if (KINDS.includes(name)) return words.value("file_kind", value);
+    return name === "secret" ? words.input(value) : local(value);
+  };
+  const filled = ([name, value]: [string, string]) => [name, named(name, value)];
   return (text, why) => {
     if (!why || !i18n.exists(`reason.${why.id}`)) return text;
     const { place, ...params } = why.params;

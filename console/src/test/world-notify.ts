@@ -5,6 +5,11 @@ import { ago, id } from "./world-base";
 const SET = { url: true, password: false, key: false, lost: false };
 const NONE = { url: false, password: false, key: false, lost: false };
 
+const REFUSED = {
+  id: "send.answer",
+  params: { host: "hooks.slack.com", status: "404", answer: "no_team" },
+};
+
 export const CHANNELS: Channel[] = [
   {
     id: id("channel", 1),
@@ -17,6 +22,7 @@ export const CHANNELS: Channel[] = [
     last_success_at: ago(86_000),
     last_error_at: ago(120),
     last_error: "hooks.slack.com answered 404: no_team",
+    last_why: REFUSED,
     waiting: 0,
     sent: 311,
     dead: 2,
@@ -41,6 +47,7 @@ export const CHANNELS: Channel[] = [
     last_success_at: ago(300),
     last_error_at: null,
     last_error: "",
+    last_why: null,
     waiting: 1,
     sent: 12,
     dead: 0,
@@ -64,6 +71,7 @@ export const CHANNELS: Channel[] = [
     last_success_at: null,
     last_error_at: null,
     last_error: "",
+    last_why: null,
     waiting: 0,
     sent: 0,
     dead: 0,
@@ -116,6 +124,7 @@ const delivery = (number: number, more: Partial<NotifyDelivery>): NotifyDelivery
   attempts: 1,
   attempts_max: 16,
   error: "",
+  why: null,
   settled_at: ago(number * 400 - 1),
   ...more,
 });
@@ -124,6 +133,7 @@ export const DELIVERIES: NotifyDelivery[] = [
   delivery(1, {
     state: "dead",
     error: "hooks.slack.com answered 404: no_team",
+    why: REFUSED,
   }),
   delivery(2, {
     state: "waiting",
@@ -133,6 +143,10 @@ export const DELIVERIES: NotifyDelivery[] = [
     count: 1204,
     attempts: 3,
     error: "cannot connect to mail.example.org at 192.0.2.1:587: no answer",
+    why: {
+      id: "send.unconnected_late",
+      params: { host: "mail.example.org", address: "192.0.2.1:587" },
+    },
     next_at: ago(-40),
     settled_at: null,
   }),

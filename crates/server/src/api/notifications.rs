@@ -2,6 +2,7 @@
 
 use axum::Json;
 use model::because;
+use model::because::{Because, Reason};
 use model::finding::Severity;
 use model::id::{ChannelId, DeliveryId, RouteId};
 use model::time::Timestamp;
@@ -37,6 +38,8 @@ pub struct Channel {
     /// Empty when there never was one.
     #[schema(example = "hooks.slack.com answered 404: no_team")]
     pub last_error: String,
+    /// The same for a reader of another language, where it has an id.
+    pub last_why: Option<Reason>,
     /// Messages to be sent.
     pub waiting: u64,
     /// Messages sent since the channel was made.
@@ -77,7 +80,8 @@ impl Channel {
             created_at: it.created_at,
             last_success_at: it.health.last_success_at,
             last_error_at: it.health.last_error_at,
-            last_error: it.health.last_error,
+            last_error: it.health.last_error.text,
+            last_why: it.health.last_error.reason,
             waiting: it.health.waiting,
             sent: it.health.sent,
             dead: it.health.dead,
@@ -253,14 +257,16 @@ pub struct TestResult {
     pub sent: bool,
     /// Why not; empty when it did.
     pub error: String,
+    /// The same for a reader of another language, where it has an id.
+    pub why: Option<Reason>,
 }
 
 pub async fn test_channel(
     ask: Ask<ManageNotifications, ChannelId, Nothing, TestAsk>,
 ) -> Result<Json<TestResult>, Problem> {
     let sent = ask.app.notifier.test(ask.path, ask.body.language).await?;
-    let error = sent.err().map(|it| it.text).unwrap_or_default();
-    let result = TestResult { sent: error.is_empty(), error };
+    let Because { text: error, reason: why } = sent.err().map(|it| it.why).unwrap_or_default();
+    let result = TestResult { sent: error.is_empty(), error, why };
     let detail = json!({ "sent": result.sent, "error": result.error });
     let audit = ask.who.audit(&ask.source, ask.now, "channel.test", ask.path, detail);
     ask.app.store.append_audit(audit).await?;
@@ -368,6 +374,8 @@ pub struct Delivery {
     pub attempts_max: u32,
     /// Of the last attempt; empty when it did not fail.
     pub error: String,
+    /// The same for a reader of another language, where it has an id.
+    pub why: Option<Reason>,
     pub settled_at: Option<Timestamp>,
 }
 
@@ -386,7 +394,8 @@ impl From<store::Delivery> for Delivery {
             next_at: it.next_at,
             attempts: it.attempts,
             attempts_max: ATTEMPTS_MAX,
-            error: it.error,
+            error: it.error.text,
+            why: it.error.reason,
             settled_at: it.settled_at,
         }
     }

@@ -23,6 +23,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::because;
+use model::because::Because;
 use model::id::{ChannelId, DeliveryId};
 use model::time::Timestamp;
 use tokio::sync::watch;
@@ -175,7 +177,10 @@ impl Notifier {
     }
 
     async fn attempt(&self, channel: ChannelId, delivery: &Delivery) -> Result<(), SendError> {
-        let failed = |it: StoreError| SendError::passing(format!("the store: {it}"));
+        let failed = |it: StoreError| {
+            let cause = because::whole(&it);
+            SendError::passing(because!("send.store", "the store: {cause}", cause = cause))
+        };
         let channel = self.store.channel(channel).await.map_err(failed)?;
         let settings = self.store.notify_settings().await.map_err(failed)?;
         self.send(&channel, &settings, &delivery.id.to_string(), &delivery.message).await
@@ -189,10 +194,10 @@ impl Notifier {
         message: &Message,
     ) -> Result<(), SendError> {
         let config: ChannelConfig = serde_json::from_value(channel.set.config.clone())
-            .map_err(|it| SendError::permanent(format!("the channel's settings: {it}")))?;
+            .map_err(|it| SendError::permanent(no_settings(&it)))?;
         let secrets = self
             .unseal(&config, &channel.set.sealed)
-            .map_err(|it| SendError::permanent(it.to_string()))?;
+            .map_err(|it| SendError::permanent(not_opened(&it)))?;
         let world = World {
             reach: settings.reach,
             files: self.files.clone(),
@@ -222,7 +227,8 @@ impl Notifier {
         };
         let name = DeliveryId(now.0).to_string();
         let sent = self.send(&channel, &settings, &name, &message).await;
-        let error = sent.as_ref().err().map(|it| short(&it.text));
+        let sent = sent.map_err(|it| SendError { why: short(it.why), ..it });
+        let error = sent.as_ref().err().map(|it| it.why.clone());
         self.store.note_channel(id, self.clock.now(), error).await?;
         Ok(sent)
     }
@@ -230,7 +236,7 @@ impl Notifier {
     /// A failure to write it down leaves the lease, after which the message is sent again.
     async fn settle(&self, id: DeliveryId, now: Timestamp, attempt: Attempt) {
         if let Attempt::Failed { error, .. } | Attempt::Dead { error } = &attempt {
-            tracing::warn!(delivery = %id, error, "a notification was not sent");
+            tracing::warn!(delivery = %id, %error, "a notification was not sent");
         }
         if let Err(error) = self.store.settle_delivery(id, now, attempt).await {
             tracing::warn!(delivery = %id, %error, "the outcome of a notification was not stored");
@@ -287,12 +293,8 @@ fn planned(
 fn judged(delivery: &Delivery, result: Result<(), SendError>, now: Timestamp) -> Attempt {
     let Err(why) = result else { return Attempt::Sent };
     let tried = delivery.attempts + 1;
-    let error = short(&why.text);
-    if why.is_permanent {
-        return Attempt::Dead { error };
-    }
-    if tried >= ATTEMPTS_MAX {
-        let error = format!("given up after {tried} attempts; last: {error}");
+    let error = short(why.why);
+    if why.is_permanent || tried >= ATTEMPTS_MAX {
         return Attempt::Dead { error };
     }
     let doubled = RETRY_FIRST.saturating_mul(1 << (tried - 1).min(20));
@@ -300,8 +302,33 @@ fn judged(delivery: &Delivery, result: Result<(), SendError>, now: Timestamp) ->
     Attempt::Failed { error, next_at: now + pause }
 }
 
-fn short(text: &str) -> String {
-    text.chars().filter(|it| !it.is_control()).take(ERROR_CHARS_MAX).collect()
+fn no_settings(why: &serde_json::Error) -> Because {
+    because!("send.settings", "the channel's settings: {cause}", cause = why)
+}
+
+/// By far the most likely cause has a sentence of its own.
+fn not_opened(why: &SealError) -> Because {
+    match why {
+        SealError::Foreign => {
+            because!("send.sealed", "the secrets were sealed with another key: enter them anew")
+        }
+        other => {
+            let cause = because::whole(other);
+            because!("send.not_opened", "the channel's secrets: {cause}", cause = cause)
+        }
+    }
+}
+
+/// What others said is of any length.
+fn short(why: Because) -> Because {
+    let cut = |text: &str| -> String {
+        text.chars().filter(|it| !it.is_control()).take(ERROR_CHARS_MAX).collect()
+    };
+    let reason = why.reason.map(|mut it| {
+        it.params.values_mut().for_each(|value| *value = cut(value));
+        it
+    });
+    Because { text: cut(&why.text), reason }
 }
 
 /// Which channels are being sent to: each by one task at a time, so that its messages keep their

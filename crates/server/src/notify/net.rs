@@ -11,6 +11,8 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
+use model::because;
+use model::because::Because;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -28,11 +30,11 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Most of an answer that is quoted in an error.
 const QUOTED_CHARS_MAX: usize = 200;
 
-/// Why a message was not taken. The text never holds a secret.
+/// Why a message was not taken. It never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text}")]
+#[error("{why}")]
 pub struct SendError {
-    pub text: String,
+    pub why: Because,
     /// Trying again cannot help.
     pub is_permanent: bool,
     /// What the service asked for.
@@ -40,12 +42,12 @@ pub struct SendError {
 }
 
 impl SendError {
-    pub fn passing(text: impl Into<String>) -> Self {
-        Self { text: text.into(), is_permanent: false, retry_after: None }
+    pub fn passing(why: Because) -> Self {
+        Self { why, is_permanent: false, retry_after: None }
     }
 
-    pub fn permanent(text: impl Into<String>) -> Self {
-        Self { text: text.into(), is_permanent: true, retry_after: None }
+    pub fn permanent(why: Because) -> Self {
+        Self { why, is_permanent: true, retry_after: None }
     }
 }
 
@@ -120,23 +122,53 @@ pub async fn resolve(host: &str, port: u16, reach: Reach) -> Result<Vec<SocketAd
     let asked = tokio::time::timeout(CONNECT_TIMEOUT, tokio::net::lookup_host((bare, port))).await;
     let found: Vec<_> = match asked {
         Ok(Ok(found)) => found.collect(),
-        Ok(Err(why)) => return Err(SendError::passing(format!("cannot resolve {bare}: {why}"))),
-        Err(_) => return Err(SendError::passing(format!("cannot resolve {bare}: no answer"))),
+        Ok(Err(why)) => {
+            return Err(SendError::passing(because!(
+                "send.unresolved",
+                "cannot resolve {host}: {cause}",
+                host = bare,
+                cause = why
+            )));
+        }
+        Err(_) => {
+            return Err(SendError::passing(because!(
+                "send.unresolved_late",
+                "cannot resolve {host}: no answer",
+                host = bare
+            )));
+        }
     };
     let good: Vec<_> = found.iter().copied().filter(|it| allowed(reach, it.ip())).collect();
     match (good.is_empty(), found.first()) {
         (false, _) => Ok(good),
-        (true, None) => Err(SendError::passing(format!("{bare} has no address"))),
-        (true, Some(first)) => Err(SendError::permanent(format!(
-            "{bare} is {}, which notifications may not reach (setting `reach` is `{reach}`)",
-            first.ip()
+        (true, None) => Err(SendError::passing(no_address(bare))),
+        (true, Some(first)) => Err(SendError::permanent(because!(
+            "send.out_of_reach",
+            "{host} is {address}, which notifications may not reach (setting `reach` is `{reach}`)",
+            host = bare,
+            address = first.ip(),
+            reach = reach
         ))),
     }
 }
 
+pub fn no_address(host: &str) -> Because {
+    because!("send.no_address", "{host} has no address", host = host)
+}
+
+pub fn no_answer(host: &str, seconds: u64) -> Because {
+    because!("send.late", "{host}: no answer within {seconds} s", host = host, seconds = seconds)
+}
+
+/// Something went wrong on a connection that there was.
+pub fn broken(host: &str, why: &dyn std::error::Error) -> SendError {
+    let cause = because::whole(why);
+    SendError::passing(because!("send.broken", "{host}: {cause}", host = host, cause = cause))
+}
+
 /// A TCP connection to the first of `addresses` that answers.
 pub async fn connect(host: &str, addresses: &[SocketAddr]) -> Result<TcpStream, SendError> {
-    let mut last = format!("{host} has no address");
+    let mut last = no_address(host);
     for address in addresses {
         match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
@@ -144,8 +176,23 @@ pub async fn connect(host: &str, addresses: &[SocketAddr]) -> Result<TcpStream, 
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
-            Ok(Err(why)) => last = format!("cannot connect to {host} at {address}: {why}"),
-            Err(_) => last = format!("cannot connect to {host} at {address}: no answer"),
+            Ok(Err(why)) => {
+                last = because!(
+                    "send.unconnected",
+                    "cannot connect to {host} at {address}: {cause}",
+                    host = host,
+                    address = address,
+                    cause = why
+                );
+            }
+            Err(_) => {
+                last = because!(
+                    "send.unconnected_late",
+                    "cannot connect to {host} at {address}: no answer",
+                    host = host,
+                    address = address
+                );
+            }
         }
     }
     Err(SendError::passing(last))
@@ -156,17 +203,25 @@ pub fn roots(extra_pem: &str) -> Result<Vec<CertificateDer<'static>>, SendError>
     let mut all = system_roots().to_vec();
     if !extra_pem.trim().is_empty() {
         let own: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(extra_pem.as_bytes()).collect();
-        let own = own.map_err(|_| SendError::permanent("ca_pem holds no readable certificate"))?;
+        let own = own.map_err(|_| {
+            let why = because!("send.ca_unreadable", "ca_pem holds no readable certificate");
+            SendError::permanent(why)
+        })?;
         if own.is_empty() {
-            return Err(SendError::permanent("ca_pem holds no certificate"));
+            let why = because!("send.ca_empty", "ca_pem holds no certificate");
+            return Err(SendError::permanent(why));
         }
         let mut usable = RootCertStore::empty();
         for one in &own {
-            usable.add(one.clone()).map_err(|it| SendError::permanent(format!("ca_pem: {it}")))?;
+            usable.add(one.clone()).map_err(|it| unusable(&it))?;
         }
         all.extend(own);
     }
     Ok(all)
+}
+
+fn unusable(why: &rustls::Error) -> SendError {
+    SendError::permanent(because!("send.ca_unusable", "ca_pem: {cause}", cause = why))
 }
 
 /// Read once. Systems ship certificates too old for our library; they are left out.
@@ -182,12 +237,12 @@ fn system_roots() -> &'static [CertificateDer<'static>] {
 fn tls(extra_pem: &str) -> Result<Arc<ClientConfig>, SendError> {
     let mut store = RootCertStore::empty();
     for root in roots(extra_pem)? {
-        store.add(root).map_err(|it| SendError::permanent(format!("ca_pem: {it}")))?;
+        store.add(root).map_err(|it| unusable(&it))?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|it| SendError::permanent(format!("TLS: {it}")))?
+        .map_err(|it| SendError::permanent(because!("send.no_tls", "TLS: {cause}", cause = it)))?
         .with_root_certificates(store)
         .with_no_client_auth();
     Ok(Arc::new(config))
@@ -200,14 +255,23 @@ pub async fn secure(
     stream: TcpStream,
 ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, SendError> {
     let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let name = ServerName::try_from(bare)
-        .map_err(|_| SendError::permanent(format!("{host} is no name for TLS")))?;
+    let name = ServerName::try_from(bare).map_err(|_| {
+        SendError::permanent(because!("send.tls_name", "{host} is no name for TLS", host = host))
+    })?;
     let connector = TlsConnector::from(tls(extra_pem)?);
     match tokio::time::timeout(CONNECT_TIMEOUT, connector.connect(name, stream)).await {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(why)) => Err(SendError::passing(format!("TLS with {host}: {why}"))),
-        Err(_) => Err(SendError::passing(format!("TLS with {host}: no answer"))),
+        Ok(Err(why)) => Err(SendError::passing(tls_failed(host, &why))),
+        Err(_) => Err(SendError::passing(because!(
+            "send.tls_late",
+            "TLS with {host}: no answer",
+            host = host
+        ))),
     }
+}
+
+pub fn tls_failed(host: &str, why: &dyn std::fmt::Display) -> Because {
+    because!("send.tls", "TLS with {host}: {cause}", host = host, cause = why)
 }
 
 /// A request to a web service.
@@ -245,13 +309,16 @@ pub async fn post(ask: Post<'_>) -> Result<Vec<u8>, SendError> {
     let Ok(done) = tokio::time::timeout(EXCHANGE_TIMEOUT, exchange(ask)).await else {
         let host = shown_host(ask.url);
         let seconds = EXCHANGE_TIMEOUT.as_secs();
-        return Err(SendError::passing(format!("{host}: no answer within {seconds} s")));
+        return Err(SendError::passing(no_answer(&host, seconds)));
     };
     done
 }
 
 async fn exchange(ask: Post<'_>) -> Result<Vec<u8>, SendError> {
-    let wrong = || SendError::permanent("the address is no http or https URL");
+    let wrong = || {
+        let why = because!("send.no_url", "the address is no http or https URL");
+        SendError::permanent(why)
+    };
     let uri: Uri = ask.url.parse().map_err(|_| wrong())?;
     let host = uri.host().ok_or_else(wrong)?.to_owned();
     let is_secure = uri.scheme_str() == Some("https");
@@ -261,8 +328,10 @@ async fn exchange(ask: Post<'_>) -> Result<Vec<u8>, SendError> {
         // What happens on hosts is told in the clear to nobody outside.
         addresses.retain(|it| place(it.ip()) != Place::Public);
         if addresses.is_empty() {
-            return Err(SendError::permanent(format!(
-                "{host} is on the public internet: use https"
+            return Err(SendError::permanent(because!(
+                "send.in_clear",
+                "{host} is on the public internet: use https",
+                host = host
             )));
         }
     }
@@ -286,9 +355,13 @@ fn request(uri: &Uri, ask: Post<'_>) -> Result<Request<Full<Bytes>>, SendError> 
     for (name, value) in ask.headers {
         request = request.header(*name, value);
     }
-    request
-        .body(Full::new(Bytes::copy_from_slice(ask.body)))
-        .map_err(|it| SendError::permanent(format!("the request cannot be made: {it}")))
+    request.body(Full::new(Bytes::copy_from_slice(ask.body))).map_err(|it| {
+        SendError::permanent(because!(
+            "send.no_request",
+            "the request cannot be made: {cause}",
+            cause = it
+        ))
+    })
 }
 
 async fn speak<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
@@ -296,10 +369,9 @@ async fn speak<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     host: &str,
     request: Request<Full<Bytes>>,
 ) -> Result<Vec<u8>, SendError> {
-    let failed = |it: &dyn std::error::Error| SendError::passing(format!("{host}: {it}"));
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
-        .map_err(|it| failed(&it))?;
+        .map_err(|it| broken(host, &it))?;
     // It ends when `sender` is dropped; what went wrong is told by the request.
     let driver = tokio::spawn(connection);
     let answer = sender.send_request(request).await;
@@ -309,7 +381,7 @@ async fn speak<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
             let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
             Ok((head, body.map(|it| it.to_bytes().to_vec()).unwrap_or_default()))
         }
-        Err(why) => Err(failed(&why)),
+        Err(why) => Err(broken(host, &why)),
     };
     driver.abort();
     let (head, body) = answer?;
@@ -326,18 +398,28 @@ fn judge(
         return Ok(body);
     }
     if (300..400).contains(&status) {
-        let text = format!("{host} answered {status}: a redirect, which is not followed");
-        return Err(SendError::permanent(text));
+        return Err(SendError::permanent(because!(
+            "send.redirect",
+            "{host} answered {status}: a redirect, which is not followed",
+            host = host,
+            status = status
+        )));
     }
     let quoted = quote(&body);
-    let text = if quoted.is_empty() {
-        format!("{host} answered {status}")
+    let why = if quoted.is_empty() {
+        because!("send.status", "{host} answered {status}", host = host, status = status)
     } else {
-        format!("{host} answered {status}: {quoted}")
+        because!(
+            "send.answer",
+            "{host} answered {status}: {answer}",
+            host = host,
+            status = status,
+            answer = quoted
+        )
     };
     let is_permanent = (400..500).contains(&status) && !matches!(status, 408 | 425 | 429);
     let seconds = retry_after.and_then(|it| it.to_str().ok()).and_then(|it| it.parse().ok());
-    Err(SendError { text, is_permanent, retry_after: seconds.map(Duration::from_secs) })
+    Err(SendError { why, is_permanent, retry_after: seconds.map(Duration::from_secs) })
 }
 
 /// The beginning of an answer as one line.
@@ -412,7 +494,7 @@ mod tests {
             (503, "busy", false, "h answered 503: busy"),
         ] {
             let error = judged(status, body).unwrap_err();
-            assert_eq!((error.is_permanent, error.text.as_str()), (permanent, text));
+            assert_eq!((error.is_permanent, error.why.text.as_str()), (permanent, text));
         }
     }
 }

@@ -97,8 +97,8 @@ impl Rig {
         let sent = self.notifier.test(id, Language::En).await.unwrap();
         let health = self.store.channel(id).await.unwrap().health;
         assert_eq!(health.last_success_at.is_some(), sent.is_ok());
-        assert_eq!(health.last_error, sent.as_ref().err().map_or("", |it| it.text.as_str()));
-        sent.map_err(|it| it.text)
+        assert_eq!(health.last_error, sent.as_ref().err().map_or("", |it| it.why.text.as_str()));
+        sent.map_err(|it| it.why.text)
     }
 }
 
@@ -196,12 +196,12 @@ fn pauses_grow_and_end() {
         attempts,
         state: DeliveryState::Waiting,
         message: alert(1),
-        error: String::new(),
+        error: Because::default(),
         settled_at: None,
     };
     let pause = |attempts, retry_after: Option<u64>| {
         let why = SendError {
-            text: "x".to_owned(),
+            why: "x".into(),
             is_permanent: false,
             retry_after: retry_after.map(Duration::from_secs),
         };
@@ -217,6 +217,6 @@ fn pauses_grow_and_end() {
     assert!((7 * 3600..8 * 3600).contains(&all), "about seven hours: {all} s");
     assert_eq!(pause(0, Some(120)), Some(120), "what the service asks for");
     assert_eq!(pause(0, Some(1_000_000)), Some(3600), "within reason");
-    let dead = judged(&delivery(0), Err(SendError::permanent("gone")), START);
-    assert_eq!(dead, Attempt::Dead { error: "gone".to_owned() });
+    let dead = judged(&delivery(0), Err(SendError::permanent("gone".into())), START);
+    assert_eq!(dead, Attempt::Dead { error: "gone".into() });
 }

@@ -6,6 +6,7 @@
 //! it, or is kept as dead with the reason.
 
 use async_trait::async_trait;
+use model::because::Because;
 use model::finding::{FindingKind, Severity, Text};
 use model::id::{ChannelId, DeliveryId, FindingId, GroupId, HostId, RouteId};
 use model::time::Timestamp;
@@ -90,7 +91,7 @@ pub struct ChannelHealth {
     pub last_success_at: Option<Timestamp>,
     pub last_error_at: Option<Timestamp>,
     /// Empty when there never was one.
-    pub last_error: String,
+    pub last_error: Because,
     pub waiting: u64,
     pub sent: u64,
     pub dead: u64,
@@ -145,7 +146,7 @@ pub struct Delivery {
     pub state: DeliveryState,
     pub message: Message,
     /// Of the last attempt; empty when it did not fail.
-    pub error: String,
+    pub error: Because,
     pub settled_at: Option<Timestamp>,
 }
 
@@ -166,12 +167,12 @@ pub enum Attempt {
     Sent,
     /// Tried and failed; again at `next_at`.
     Failed {
-        error: String,
+        error: Because,
         next_at: Timestamp,
     },
     /// Tried and failed for good.
     Dead {
-        error: String,
+        error: Because,
     },
     /// Not tried: given back, due at `next_at`.
     Returned {
@@ -229,8 +230,12 @@ pub trait NotifyStore {
     /// Its deliveries go with it. Refused while a route leads to it.
     async fn delete_channel(&self, id: ChannelId, audit: AuditEntry) -> Result<()>;
     /// Notes how a test went.
-    async fn note_channel(&self, id: ChannelId, at: Timestamp, error: Option<String>)
-    -> Result<()>;
+    async fn note_channel(
+        &self,
+        id: ChannelId,
+        at: Timestamp,
+        error: Option<Because>,
+    ) -> Result<()>;
 
     /// All of them, by name.
     async fn routes(&self) -> Result<Vec<Route>>;

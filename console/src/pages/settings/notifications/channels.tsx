@@ -5,6 +5,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { act, read } from "../../../api";
 import type { Channel } from "../../../contract";
+import { useBecause } from "../../../parts/because";
 import { useProblemText } from "../../../parts/problem";
 import { listSource } from "../../../parts/source";
 import { type Column, Table } from "../../../parts/table";
@@ -45,16 +46,16 @@ export function Channels() {
 /** How sending goes, by the last thing that happened. */
 function State({ channel }: { channel: Channel }) {
   const { t } = useTranslation();
-  const { last_error_at, last_success_at, last_error } = channel;
+  const because = useBecause();
+  const { last_error_at, last_success_at } = channel;
+  const reason = because(channel.last_error, channel.last_why);
   const failing = last_error_at && (!last_success_at || last_error_at > last_success_at);
   if (channel.secrets.lost) return <span className="bad">{t("notify.channel.lost")}</span>;
   if (!channel.enabled) return <span className="muted">{t("notify.channel.off")}</span>;
   if (failing)
     return (
-      <Tooltip title={last_error}>
-        <span className="bad cut">
-          {t("notify.channel.failing")}: {last_error}
-        </span>
+      <Tooltip title={reason}>
+        <span className="bad cut">{t("notify.channel.failing_why", { reason })}</span>
       </Tooltip>
     );
   if (!last_success_at) return <span className="muted">{t("notify.channel.untried")}</span>;
@@ -70,6 +71,7 @@ function useColumns(onEdit: (it: Channel) => void): Column<Channel>[] {
   const { language } = usePrefs();
   const { message, modal } = App.useApp();
   const say = useProblemText();
+  const because = useBecause();
   const queries = useQueryClient();
   const options = {
     onError: (error: unknown) => void message.error(say(error)),
@@ -77,10 +79,10 @@ function useColumns(onEdit: (it: Channel) => void): Column<Channel>[] {
   };
   const test = useMutation({
     mutationFn: (it: Channel) => act.testChannel(it.id, language),
-    onSuccess: ({ sent, error }) =>
+    onSuccess: ({ sent, error, why }) =>
       sent
         ? void message.success(t("notify.channel.tested"))
-        : void message.error(t("notify.channel.not_tested", { error }), 10),
+        : void message.error(t("notify.channel.not_tested", { error: because(error, why) }), 10),
     ...options,
   });
   const remove = useMutation({ mutationFn: act.deleteChannel, ...options });

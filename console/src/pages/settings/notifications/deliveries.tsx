@@ -4,6 +4,7 @@ import { App, Button, Tooltip } from "antd";
 import { useTranslation } from "react-i18next";
 import { act, read } from "../../../api";
 import type { NotifyDelivery } from "../../../contract";
+import { useBecause } from "../../../parts/because";
 import { Pick } from "../../../parts/pick";
 import { useProblemText } from "../../../parts/problem";
 import { pagesSource } from "../../../parts/source";
@@ -117,7 +118,9 @@ function useColumns(names: Map<string, string>): Column<NotifyDelivery>[] {
 
 function State({ delivery }: { delivery: NotifyDelivery }) {
   const { t } = useTranslation();
-  const { state, error, attempts, attempts_max } = delivery;
+  const because = useBecause();
+  const { state, attempts, attempts_max } = delivery;
+  const reason = because(delivery.error, delivery.why);
   switch (state) {
     case "sent":
       return (
@@ -126,22 +129,25 @@ function State({ delivery }: { delivery: NotifyDelivery }) {
         </span>
       );
     case "waiting":
-      if (!error) return <span>{t("notify.state.waiting")}</span>;
+      if (!reason) return <span>{t("notify.state.waiting")}</span>;
       return (
-        <Tooltip title={error}>
+        <Tooltip title={reason}>
           <span className="cut">
             {t("notify.delivery.tried", { attempts, max: attempts_max })} ·{" "}
             <Moment at={delivery.next_at} />
           </span>
         </Tooltip>
       );
-    case "dead":
+    case "dead": {
+      const told =
+        attempts === 0
+          ? t("notify.delivery.given_up_untried", { reason })
+          : t("notify.delivery.given_up", { count: attempts, reason });
       return (
-        <Tooltip title={error}>
-          <span className="bad cut">
-            {t("notify.state.dead")}: {error}
-          </span>
+        <Tooltip title={told}>
+          <span className="bad cut">{told}</span>
         </Tooltip>
       );
+    }
   }
 }

@@ -42,6 +42,13 @@ test("the delivery log shows what was given up, and sends it again", async () =>
   expect(sent.some((it) => it.what.includes("deliveries?state=dead"))).toBe(true);
 });
 
+test("why a message was given up is told in the reader's language", async () => {
+  show("/settings/notifications?view=deliveries", "full", "zh");
+  expect(
+    await screen.findByText("尝试 1 次后放弃：hooks.slack.com 返回 404：no_team"),
+  ).toBeTruthy();
+});
+
 test("without channels a route cannot be made", async () => {
   show("/settings/notifications?view=routes", "empty");
   expect(await screen.findByText("Add a channel first.")).toBeTruthy();

@@ -107,7 +107,7 @@ async fn routes_tests_and_settings() {
     let made = ask("POST", "/notifications/channels".to_owned(), Some(body)).await.json();
     let path = format!("/notifications/channels/{}", made["id"].as_str().unwrap());
     let tested = ask("POST", format!("{path}/test"), Some(json!({ "language": "zh" }))).await;
-    assert_eq!(tested.json(), json!({ "sent": true, "error": "" }));
+    assert_eq!(tested.json(), json!({ "sent": true, "error": "", "why": null }));
     let body = json!({ "name": "night", "enabled": true, "rule": rule(&made["id"]) });
     let route = ask("POST", "/notifications/routes".to_owned(), Some(body.clone())).await;
     assert_eq!(route.status, 201, "{}", route.text);

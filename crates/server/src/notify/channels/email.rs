@@ -9,6 +9,7 @@ use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message as Mail, Tokio1Executor};
+use model::because;
 use model::finding::Severity;
 
 use super::super::message::Message;
@@ -47,8 +48,13 @@ pub fn mail(
         .boundary(format!("{id}-part"))
         .singlepart(part(ContentType::TEXT_PLAIN, it.plain()))
         .singlepart(part(ContentType::TEXT_HTML, html(message, &it)));
-    mail.multipart(parts)
-        .map_err(|it| SendError::permanent(format!("the e-mail cannot be made: {it}")))
+    mail.multipart(parts).map_err(|it| {
+        SendError::permanent(because!(
+            "send.no_mail",
+            "the e-mail cannot be made: {cause}",
+            cause = it
+        ))
+    })
 }
 
 fn part(form: ContentType, text: String) -> SinglePart {
@@ -56,7 +62,14 @@ fn part(form: ContentType, text: String) -> SinglePart {
 }
 
 fn address(text: &Address) -> Result<lettre::Address, SendError> {
-    text.0.parse().map_err(|it| SendError::permanent(format!("{}: {it}", text.0)))
+    text.0.parse().map_err(|it: lettre::address::AddressError| {
+        SendError::permanent(because!(
+            "send.mail_address",
+            "`{address}` is no e-mail address: {cause}",
+            address = text.0,
+            cause = it
+        ))
+    })
 }
 
 fn html(message: &Message, it: &Rendered) -> String {
@@ -138,11 +151,14 @@ pub(super) async fn send(
     if *tls == MailTls::Plain {
         addresses.retain(|it| net::is_loopback(it.ip()));
         if addresses.is_empty() {
-            let text = format!("{server} is another machine: choose STARTTLS or TLS");
-            return Err(SendError::permanent(text));
+            return Err(SendError::permanent(because!(
+                "send.mail_in_clear",
+                "{host} is another machine: choose STARTTLS or TLS",
+                host = server
+            )));
         }
     }
-    let first = addresses.first().ok_or_else(|| SendError::passing("no address"))?;
+    let first = addresses.first().ok_or_else(|| SendError::passing(net::no_address(server)))?;
     // The address that was judged is called; the certificate is that of the name.
     let mut builder =
         AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(first.ip().to_string())
@@ -160,19 +176,16 @@ pub(super) async fn send(
     let transport: AsyncSmtpTransport<Tokio1Executor> = builder.build();
     let sent = tokio::time::timeout(EXCHANGE_TIMEOUT, transport.send(mail)).await;
     let Ok(sent) = sent else {
-        return Err(SendError::passing(format!("{server}: does not answer")));
+        let seconds = EXCHANGE_TIMEOUT.as_secs();
+        return Err(SendError::passing(net::no_answer(server, seconds)));
     };
-    sent.map(|_| ()).map_err(|why| {
-        let mut text = format!("{server}: {why}");
-        if let Some(cause) = std::error::Error::source(&why) {
-            text = format!("{text}: {cause}");
-        }
-        SendError { text, is_permanent: why.is_permanent(), retry_after: None }
-    })
+    sent.map(|_| ())
+        .map_err(|why| SendError { is_permanent: why.is_permanent(), ..net::broken(server, &why) })
 }
 
 fn parameters(server: &str, ca_pem: &str) -> Result<TlsParameters, SendError> {
-    let failed = |it| SendError::permanent(format!("TLS with {server}: {it}"));
+    let failed =
+        |it: lettre::transport::smtp::Error| SendError::permanent(net::tls_failed(server, &it));
     let mut builder =
         TlsParameters::builder(server.to_owned()).certificate_store(CertificateStore::None);
     for root in net::roots(ca_pem)? {

@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use model::because;
+
 use super::super::message::Message;
 use super::super::net::SendError;
 use super::webhook::document;
@@ -22,11 +24,13 @@ pub(super) async fn send(name: &str, world: &World, out: Outgoing<'_>) -> Result
     let directory = world.files.clone();
     let path = directory.join(format!("{name}.jsonl"));
     let line = line(out.id, out.message);
-    let written = tokio::task::spawn_blocking(move || append(&directory, &path, &line)).await;
-    match written {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(why)) => Err(SendError::passing(format!("notifications/{name}.jsonl: {why}"))),
-        Err(why) => Err(SendError::passing(format!("notifications/{name}.jsonl: {why}"))),
+    let failed = |cause: &dyn std::fmt::Display| {
+        let path = format!("notifications/{name}.jsonl");
+        SendError::passing(because!("send.file", "{path}: {cause}", path = path, cause = cause))
+    };
+    match tokio::task::spawn_blocking(move || append(&directory, &path, &line)).await {
+        Ok(written) => written.map_err(|why| failed(&why)),
+        Err(why) => Err(failed(&why)),
     }
 }
 

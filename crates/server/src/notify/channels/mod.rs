@@ -287,9 +287,13 @@ pub async fn send(
 
 /// The secret a channel cannot do without. It was there when the channel was stored.
 fn needed<'a>(secret: Option<&'a String>, name: &str) -> Result<&'a str, SendError> {
-    secret
-        .map(String::as_str)
-        .ok_or_else(|| SendError::permanent(format!("the channel has no {name}: enter it anew")))
+    secret.map(String::as_str).ok_or_else(|| {
+        SendError::permanent(because!(
+            "send.no_secret",
+            "the channel has no {secret}: enter it anew",
+            secret = name
+        ))
+    })
 }
 
 /// Posts JSON and returns the answer.
@@ -306,17 +310,26 @@ fn judge_code(host: &str, answer: &[u8], name: &str, busy: &[i64]) -> Result<(),
     match told.get(name).and_then(Value::as_i64) {
         Some(0) => Ok(()),
         Some(code) => {
-            let text = format!("{host} answered {name} {code}: {}", net::quote(answer));
-            let mut error = SendError::permanent(text);
+            let mut error = SendError::permanent(because!(
+                "send.code",
+                "{host} answered {name} {code}: {answer}",
+                host = host,
+                name = name,
+                code = code,
+                answer = net::quote(answer)
+            ));
             if busy.contains(&code) {
                 error.is_permanent = false;
                 error.retry_after = Some(std::time::Duration::from_mins(1));
             }
             Err(error)
         }
-        None => Err(SendError::passing(format!(
-            "{host} gave an answer without {name}: {}",
-            net::quote(answer)
+        None => Err(SendError::passing(because!(
+            "send.no_code",
+            "{host} gave an answer without {name}: {answer}",
+            host = host,
+            name = name,
+            answer = net::quote(answer)
         ))),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use model::because;
 use model::finding::Severity;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::UdpSocket;
@@ -164,8 +165,9 @@ pub(super) async fn send(
     let line = line(out, *body, *facility, &world.hostname, most);
     match transport {
         SyslogTransport::Udp => {
-            let failed = |it: std::io::Error| SendError::passing(format!("{server}: {it}"));
-            let to = addresses.first().copied().ok_or_else(|| SendError::passing("no address"))?;
+            let failed = |it: std::io::Error| net::broken(server, &it);
+            let first = addresses.first().copied();
+            let to = first.ok_or_else(|| SendError::passing(net::no_address(server)))?;
             let from = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
             let socket = UdpSocket::bind(from).await.map_err(failed)?;
             socket.connect(to).await.map_err(failed)?;
@@ -190,17 +192,18 @@ async fn hand_over<S: AsyncRead + AsyncWrite + Unpin>(
     server: &str,
     line: &str,
 ) -> Result<(), SendError> {
-    let failed = |it: std::io::Error| SendError::passing(format!("{server}: {it}"));
+    let failed = |it: std::io::Error| net::broken(server, &it);
     let framed = format!("{} {line}", line.len());
     let writing = async {
         stream.write_all(framed.as_bytes()).await?;
         stream.flush().await?;
         stream.shutdown().await
     };
-    match tokio::time::timeout(WRITE_TIMEOUT, writing).await {
-        Ok(done) => done.map_err(failed)?,
-        Err(_) => return Err(SendError::passing(format!("{server}: takes nothing"))),
-    }
+    let Ok(done) = tokio::time::timeout(WRITE_TIMEOUT, writing).await else {
+        let why = because!("send.takes_nothing", "{host}: takes nothing", host = server);
+        return Err(SendError::passing(why));
+    };
+    done.map_err(failed)?;
     let mut rest = [0; 256];
     let closing = async {
         while stream.read(&mut rest).await? > 0 {}

@@ -25,7 +25,7 @@ async fn failures_are_tried_again_and_dead_at_last() {
     assert_eq!(attempts, [0, 1], "the second was not tried: the first had just failed");
     let health = rig.store.channel(channel).await.unwrap().health;
     assert_eq!((health.waiting, health.sent, health.dead), (2, 0, 0));
-    assert!(health.last_error.contains("503"));
+    assert!(health.last_error.text.contains("503"));
     rig.turn().await;
     assert_eq!(receiver.got().len(), 1, "not before its time");
     rig.pass(Duration::from_secs(11));
@@ -45,7 +45,12 @@ async fn failures_are_tried_again_and_dead_at_last() {
     rig.turn().await;
     let dead = rig.deliveries(DeliveryState::Dead).await;
     assert_eq!((dead.len(), dead[0].attempts), (1, 1));
-    assert!(dead[0].error.ends_with("answered 401: who are you"), "{}", dead[0].error);
+    assert!(dead[0].error.text.ends_with("answered 401: who are you"), "{}", dead[0].error);
+    let reason = dead[0].error.reason.as_ref().unwrap();
+    assert_eq!(
+        (reason.id.as_str(), reason.params["answer"].as_str()),
+        ("send.answer", "who are you")
+    );
     rig.store.retry_delivery(dead[0].id, audit(rig.now(), "retry")).await.unwrap();
     rig.turn().await;
     let health = rig.store.channel(channel).await.unwrap().health;

@@ -1,5 +1,6 @@
 //! Channels, routes and the outbox.
 
+use model::because;
 use model::id::{ChannelId, GroupId};
 
 use super::*;
@@ -40,12 +41,12 @@ pub(crate) async fn channels_and_routes_are_kept_whole(bench: &Bench<'_>) {
     let changed = ChannelSet { enabled: false, sealed: vec![9], ..set("ops") };
     let put = store.put_channel(made.id, changed.clone(), audit(at(3), "channel")).await.unwrap();
     assert_eq!(put.set, changed);
-    store.note_channel(made.id, at(4), Some("no".to_owned())).await.unwrap();
+    store.note_channel(made.id, at(4), Some(because!("send.no_url", "no"))).await.unwrap();
     store.note_channel(made.id, at(5), None).await.unwrap();
     let health = store.channel(made.id).await.unwrap().health;
     assert_eq!(
-        (health.last_error_at, health.last_error.as_str(), health.last_success_at),
-        (Some(at(4)), "no", Some(at(5)))
+        (health.last_error_at, health.last_error, health.last_success_at),
+        (Some(at(4)), because!("send.no_url", "no"), Some(at(5)))
     );
 
     let mut rule = any_rule();
@@ -117,7 +118,7 @@ pub(crate) async fn the_outbox_gives_each_message_to_one_sender(bench: &Bench<'_
     let second = lease(11, &[], 10).await.unwrap();
     assert_eq!(second.iter().map(|it| it.channel).collect::<Vec<_>>(), [a, a]);
     assert!(lease(12, &[], 10).await.unwrap().is_empty(), "all are leased");
-    let error = || "no".to_owned();
+    let error = || because!("send.status", "no {status}", status = 503);
     let settle = |id, attempt| store.settle_delivery(id, at(20), attempt);
     settle(first[0].id, Attempt::Sent).await.unwrap();
     settle(first[0].id, Attempt::Dead { error: error() }).await.unwrap();
@@ -128,7 +129,7 @@ pub(crate) async fn the_outbox_gives_each_message_to_one_sender(bench: &Bench<'_
     assert_eq!((due[0].id, due[0].attempts), (second[1].id, 0));
     let due = lease(90, &[], 10).await.unwrap();
     assert_eq!(due.len(), 2, "a lease ends");
-    assert_eq!((due[1].attempts, due[1].error.as_str()), (1, "no"));
+    assert_eq!((due[1].attempts, &due[1].error), (1, &error()));
     settle(second[0].id, Attempt::Dead { error: error() }).await.unwrap();
     let health = |it: Channel| (it.health.waiting, it.health.sent, it.health.dead);
     assert_eq!(health(store.channel(a).await.unwrap()), (1, 0, 1));
@@ -148,7 +149,7 @@ pub(crate) async fn messages_are_listed_and_sent_again(bench: &Bench<'_>) {
     store.planned(Planned { at: at(10), deliveries, ..Planned::default() }).await.unwrap();
     let ask = LeaseAsk { now: at(10), until: at(60), busy: Vec::new(), limit: 10 };
     let first = store.lease_deliveries(ask).await.unwrap();
-    let dead = Attempt::Dead { error: "no".to_owned() };
+    let dead = Attempt::Dead { error: "no".into() };
     store.settle_delivery(first[0].id, at(20), dead).await.unwrap();
     store.settle_delivery(first[1].id, at(20), Attempt::Sent).await.unwrap();
     let mut seen = Vec::new();

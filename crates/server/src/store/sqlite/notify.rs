@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use model::because;
+use model::because::Because;
 use model::id::{ChannelId, DeliveryId, RouteId};
 use model::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -9,7 +10,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::SqliteStore;
 use super::audit::log;
 use super::groups::group;
-use super::rows::{Out, conflict, count, cut_page, decode_cursor, json, limit, missing, word};
+use super::rows::{
+    Out, conflict, count, cut_page, decode_cursor, json, json_if_any, limit, missing, why_text,
+    word,
+};
 use super::state::Writing;
 use crate::store::{
     Attempt, AuditEntry, CHANNELS_MAX, Cause, Channel, ChannelHealth, ChannelSet,
@@ -19,10 +23,10 @@ use crate::store::{
 };
 
 const CHANNELS: &str = "SELECT id, name, enabled, config, sealed, created_at, last_success_at,
-    last_error_at, last_error, waiting, sent, dead FROM notify_channel";
+    last_error_at, last_error, last_why, waiting, sent, dead FROM notify_channel";
 const ROUTES: &str = "SELECT id, name, enabled, rule, created_at, state FROM notify_route";
 const DELIVERIES: &str = "SELECT d.id, d.channel, r.id, d.created_at, d.next_at, d.attempts,
-    d.state, d.message, d.error, d.settled_at
+    d.state, d.message, d.error, d.why, d.settled_at
     FROM notify_delivery d LEFT JOIN notify_route r ON r.id = d.route";
 const DAY_US: i64 = 86_400_000_000;
 /// Settled deliveries that one step of retention removes.
@@ -112,9 +116,9 @@ impl NotifyStore for SqliteStore {
         &self,
         id: ChannelId,
         at: Timestamp,
-        error: Option<String>,
+        error: Option<Because>,
     ) -> Result<()> {
-        self.write("noting how a test went", move |writing| note(writing, id, at, error.as_deref()))
+        self.write("noting how a test went", move |writing| note(writing, id, at, error.as_ref()))
             .await
     }
 
@@ -321,10 +325,10 @@ fn channel_from_row(row: &Row<'_>) -> rusqlite::Result<Channel> {
         health: ChannelHealth {
             last_success_at: row.get::<_, Option<i64>>(6)?.map(Timestamp),
             last_error_at: row.get::<_, Option<i64>>(7)?.map(Timestamp),
-            last_error: row.get(8)?,
-            waiting: count(row, 9)?,
-            sent: count(row, 10)?,
-            dead: count(row, 11)?,
+            last_error: Because { text: row.get(8)?, reason: json_if_any(row, 9)? },
+            waiting: count(row, 10)?,
+            sent: count(row, 11)?,
+            dead: count(row, 12)?,
         },
     })
 }
@@ -402,8 +406,8 @@ fn delivery_from_row(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         attempts: row.get(5)?,
         state: word(row, 6)?,
         message: json(row, 7)?,
-        error: row.get(8)?,
-        settled_at: row.get::<_, Option<i64>>(9)?.map(Timestamp),
+        error: Because { text: row.get(8)?, reason: json_if_any(row, 9)? },
+        settled_at: row.get::<_, Option<i64>>(10)?.map(Timestamp),
     })
 }
 
@@ -494,22 +498,29 @@ fn settle(writing: &Writing<'_>, id: DeliveryId, at: Timestamp, attempt: &Attemp
     if before.state != DeliveryState::Waiting {
         return Ok(());
     }
+    let fine = Because::default();
     let (state, tried, next_at, error) = match attempt {
-        Attempt::Sent => (DeliveryState::Sent, 1, at, ""),
-        Attempt::Failed { error, next_at } => (DeliveryState::Waiting, 1, *next_at, error.as_str()),
-        Attempt::Dead { error } => (DeliveryState::Dead, 1, at, error.as_str()),
-        Attempt::Returned { next_at } => {
-            (DeliveryState::Waiting, 0, *next_at, before.error.as_str())
-        }
+        Attempt::Sent => (DeliveryState::Sent, 1, at, &fine),
+        Attempt::Failed { error, next_at } => (DeliveryState::Waiting, 1, *next_at, error),
+        Attempt::Dead { error } => (DeliveryState::Dead, 1, at, error),
+        Attempt::Returned { next_at } => (DeliveryState::Waiting, 0, *next_at, &before.error),
     };
     let settled_at = (state != DeliveryState::Waiting).then_some(at.0);
     writing
         .sql
         .prepare_cached(
             "UPDATE notify_delivery SET state = ?2, attempts = attempts + ?3, next_at = ?4,
-                 error = ?5, settled_at = ?6, lease_until = 0 WHERE id = ?1",
+                 error = ?5, why = ?6, settled_at = ?7, lease_until = 0 WHERE id = ?1",
         )?
-        .execute(params![id.0, state.as_str(), tried, next_at.0, error, settled_at])?;
+        .execute(params![
+            id.0,
+            state.as_str(),
+            tried,
+            next_at.0,
+            error.text,
+            why_text(error.reason.as_ref())?,
+            settled_at
+        ])?;
     move_counter(writing, before.channel, DeliveryState::Waiting, state)?;
     match attempt {
         Attempt::Sent => note(writing, before.channel, at, None),
@@ -529,12 +540,21 @@ fn found<T>(out: Out<T>) -> Out<Option<T>> {
     }
 }
 
-fn note(writing: &Writing<'_>, id: ChannelId, at: Timestamp, error: Option<&str>) -> Out<()> {
-    let query = match error {
-        None => "UPDATE notify_channel SET last_success_at = ?2 WHERE id = ?1 AND ?3 IS NULL",
-        Some(_) => "UPDATE notify_channel SET last_error_at = ?2, last_error = ?3 WHERE id = ?1",
+fn note(writing: &Writing<'_>, id: ChannelId, at: Timestamp, error: Option<&Because>) -> Out<()> {
+    let Some(error) = error else {
+        writing
+            .sql
+            .prepare_cached("UPDATE notify_channel SET last_success_at = ?2 WHERE id = ?1")?
+            .execute(params![id.0, at.0])?;
+        return Ok(());
     };
-    writing.sql.prepare_cached(query)?.execute(params![id.0, at.0, error])?;
+    writing
+        .sql
+        .prepare_cached(
+            "UPDATE notify_channel SET last_error_at = ?2, last_error = ?3, last_why = ?4
+             WHERE id = ?1",
+        )?
+        .execute(params![id.0, at.0, error.text, why_text(error.reason.as_ref())?])?;
     Ok(())
 }
 
@@ -563,10 +583,11 @@ fn retain(writing: &Writing<'_>, now: Timestamp) -> Out<()> {
         .query_map(params![now.0 - DELIVERY_AGE_DAYS_MAX * DAY_US, now.0], |row| row.get(0))?
         .collect::<std::result::Result<_, _>>()?;
     for id in late {
-        let before = delivery(writing.sql, DeliveryId(id))?;
-        let mut error = format!("not sent within {DELIVERY_AGE_DAYS_MAX} days");
-        if !before.error.is_empty() {
-            error = format!("{error}; last: {}", before.error);
+        // What went wrong says more than that it took too long.
+        let mut error = delivery(writing.sql, DeliveryId(id))?.error;
+        if error.text.is_empty() {
+            let days = DELIVERY_AGE_DAYS_MAX;
+            error = because!("send.too_late", "not sent within {days} days", days = days);
         }
         settle(writing, DeliveryId(id), now, &Attempt::Dead { error })?;
     }

@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_jobs.sql"),
     include_str!("migrations/0005_held.sql"),
     include_str!("migrations/0006_reasons.sql"),
+    include_str!("migrations/0007_send_reasons.sql"),
 ];
 pub(super) const SCHEMA: u32 = MIGRATIONS.len() as u32;
 
