@@ -164,13 +164,17 @@ fn table(columns: &[&Column], rows: &[Vec<String>], widths: &[usize], style: Sty
     out
 }
 
-/// The first value as the head, short values in lines below it, long ones folded.
+/// The first value as the head, below it what is long, because it says the most, then the rest.
 fn paragraphs(columns: &[&Column], rows: &[Vec<String>], style: Style) -> String {
     let room = style.line();
     let mut out = String::new();
     for row in rows {
         let mut used = 0;
-        for (column, cell) in columns.iter().zip(row).filter(|(_, cell)| !cell.is_empty()) {
+        let mut cells: Vec<_> = columns.iter().zip(row).collect();
+        if let Some((_, rest)) = cells.split_first_mut() {
+            rest.sort_by_key(|(column, _)| !column.wide);
+        }
+        for (column, cell) in cells.into_iter().filter(|(_, cell)| !cell.is_empty()) {
             let title = column.title.to_lowercase();
             if used == 0 {
                 let _ = write!(out, "{}", style.paint(colour_of(cell), cell));
@@ -250,12 +254,26 @@ fn counted(count: u64, noun: &str) -> String {
 /// Columns of the names of an alarm's facts.
 const LABEL_WIDTH: usize = 11;
 
-/// One alarm with its proof.
+/// One alarm: what happened, what to do, how sure it is, and then its proof.
 pub(super) fn alarm(answer: &Value, style: Style) -> String {
     let item = answer.get("finding").unwrap_or(&Value::Null);
     let part = |pointer: &str| item.pointer(pointer).map(shown).unwrap_or_default();
     let room = style.line();
     let mut out = format!("{}\n\n", fold(&text(item.get("sentence"), style), room, 0));
+    let row = |out: &mut String, name: &str, value: &str| {
+        if !value.is_empty() {
+            let label = style.paint(Some(DIM), &format!("{name:<LABEL_WIDTH$}"));
+            let value = style.paint(colour_of(value), &fold(value, room, LABEL_WIDTH));
+            let _ = writeln!(out, "{label}{value}");
+        }
+    };
+    row(&mut out, "to do", &text(answer.get("advice"), style));
+    row(&mut out, "why", &text(answer.get("why"), style));
+    let sure = answer.get("confidence").and_then(Value::as_u64).filter(|it| *it > 0);
+    row(&mut out, "sure", &sure.map(|it| format!("{it}%")).unwrap_or_default());
+    let actions = list(answer, "actions").iter().map(shown).collect::<Vec<_>>().join(", ");
+    row(&mut out, "actions", &actions);
+    out.push('\n');
     for (name, pointer) in [
         ("id", "/id"),
         ("severity", "/severity"),
@@ -272,18 +290,7 @@ pub(super) fn alarm(answer: &Value, style: Style) -> String {
         ("by", "/handling/by"),
         ("remark", "/handling/remark"),
     ] {
-        let value = part(pointer);
-        if !value.is_empty() {
-            let label = style.paint(Some(DIM), &format!("{name:<LABEL_WIDTH$}"));
-            let value = style.paint(colour_of(&value), &fold(&value, room, LABEL_WIDTH));
-            let _ = writeln!(out, "{label}{value}");
-        }
-    }
-    for name in ["why", "advice"] {
-        let value = text(answer.get(name), style);
-        if !value.is_empty() {
-            let _ = writeln!(out, "\n{}", fold(&value, room, 0));
-        }
+        row(&mut out, name, &part(pointer));
     }
     let _ = writeln!(out, "\n{}", style.paint(Some(DIM), "evidence"));
     for it in list(answer, "evidence") {
@@ -294,9 +301,6 @@ pub(super) fn alarm(answer: &Value, style: Style) -> String {
         let _ = writeln!(out, "\n{}", style.paint(Some(DIM), "responses"));
         out.push_str(&of(responses, RESPONSES, "", style));
     }
-    let actions = list(answer, "actions").iter().map(shown).collect::<Vec<_>>().join(", ");
-    let label = style.paint(Some(DIM), &format!("{:<LABEL_WIDTH$}", "actions"));
-    let _ = writeln!(out, "\n{label}{}", fold(&actions, room, LABEL_WIDTH));
     out
 }
 
@@ -312,8 +316,8 @@ const RESPONSES: &[Column] = &[
 /// Columns of the kinds of evidence, with the gap after them.
 const KIND_WIDTH: usize = 15;
 
-/// One piece of evidence: its values in a line, log lines in a line each, processes as a tree
-/// from the first to the one the alarm is about.
+/// One piece of evidence: its values in a line, lines of a log or of a change in a line each,
+/// processes as a tree from the first to the one the alarm is about.
 fn evidence(it: &Value, room: usize, out: &mut String) {
     let kind = it.get("type").map(shown).unwrap_or_default();
     let mut line = |text: &str| {
@@ -327,23 +331,39 @@ fn evidence(it: &Value, room: usize, out: &mut String) {
             empty if empty.is_empty() => part("executable"),
             command => command,
         };
-        let mark = if process.get("is_subject") == Some(&Value::Bool(true)) {
-            "  <- this one"
-        } else {
-            ""
-        };
+        let mark =
+            if process.get("is_subject") == Some(&Value::Bool(true)) { "  <- suspect" } else { "" };
         line(&format!("{indent}{branch}{} {} {command}{mark}", part("pid"), part("user")));
     }
     for text in list(it, "lines") {
         line(&text.get("text").map(shown).unwrap_or_default());
     }
+    for (name, sign) in [("removed", '-'), ("added", '+')] {
+        for text in list(it, name) {
+            line(&format!("{sign} {}", shown(text)));
+        }
+    }
+    if kind == "fact" {
+        let part = |name: &str| it.get(name).map(shown).unwrap_or_default();
+        line(&format!("{} {}", part("name"), part("value")));
+        return;
+    }
     let plain = it.as_object().into_iter().flatten();
     let plain: Vec<_> = plain
-        .filter(|(name, value)| *name != "type" && !value.is_array() && !value.is_null())
-        .map(|(name, value)| format!("{name}={}", shown(value)))
+        .filter(|(name, value)| *name != "type" && !value.is_null())
+        .filter(|(name, value)| *name == "value" || !value.is_array())
+        .map(|(name, value)| format!("{name}={}", several(value)))
         .collect();
     if !plain.is_empty() {
         line(&plain.join(" "));
+    }
+}
+
+/// The values of a list one after the other, any other value as it is.
+fn several(value: &Value) -> String {
+    match value {
+        Value::Array(all) => all.iter().map(shown).collect::<Vec<_>>().join(", "),
+        one => shown(one),
     }
 }
 

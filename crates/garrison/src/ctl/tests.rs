@@ -59,14 +59,14 @@ fn a_narrow_terminal_gets_cut_cells_then_paragraphs() {
     "#]].assert_eq(&at(150));
     expect![[r#"
         finding_0688wx3f2k9q4
-          severity high  host web-01.production.example.com  rule GAR-LOG-001  count 3
-          last 2026-11-24 06:00:00Z  status unhandled
           what 203.0.113.7 guessed passwords of root on web-01 and got in at the 412th
                attempt
+          severity high  host web-01.production.example.com  rule GAR-LOG-001  count 3
+          last 2026-11-24 06:00:00Z  status unhandled
         finding_0688wx3f2k9q5
+          what 猜测密码
           severity high  host 订单数据库  rule GAR-LOG-001  count 3
           last 2026-11-24 06:00:00Z  status unhandled
-          what 猜测密码
     "#]]
     .assert_eq(&at(80));
 }
@@ -94,25 +94,34 @@ fn plans_and_alarms_are_readable() {
     .assert_eq(&table::plan(&answer, PLAIN));
     let answer = json!({
         "finding": { "id": "finding_1", "severity": "high", "sentence": { "en": "a shell" } },
-        "why": { "en": "it is bad" }, "actions": ["ignore", "mark_handled"],
+        "why": { "en": "it is bad" }, "advice": { "en": "end it" }, "confidence": 95,
+        "actions": ["ignore", "mark_handled"],
         "evidence": [
             { "type": "processes", "chain": [{ "pid": 7, "user": "root", "command": "sh -i" }] },
             { "type": "fact", "name": "failures", "value": 5 },
+            { "type": "change", "path": "/etc/passwd", "removed": ["a"], "added": ["b", "c"] },
+            { "type": "match", "field": "Names", "value": ["x", "y"], "pattern": null },
         ],
     });
     expect![[r"
         a shell
 
+        to do      end it
+        why        it is bad
+        sure       95%
+        actions    ignore, mark_handled
+
         id         finding_1
         severity   high
 
-        it is bad
-
         evidence
           processes    7 root sh -i
-          fact         name=failures value=5
-
-        actions    ignore, mark_handled
+          fact         failures 5
+          change       - a
+          change       + b
+          change       + c
+          change       path=/etc/passwd
+          match        field=Names value=x, y
     "]]
     .assert_eq(&table::alarm(&answer, PLAIN));
 }
