@@ -41,6 +41,7 @@ export async function serve(page: Page, mood: Mood, feed: "open" | "cut" = "open
         request.method(),
         url.pathname.slice("/api/v1".length),
         url.searchParams,
+        request.postDataJSON() ?? undefined,
       );
       return route.fulfill({ status, json: body });
     }

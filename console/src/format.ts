@@ -28,6 +28,7 @@ const minute = perLanguage(
   (it) => new Intl.DateTimeFormat(it, { dateStyle: "medium", timeStyle: "short" }),
 );
 const clock = perLanguage((it) => new Intl.DateTimeFormat(it, { timeStyle: "medium" }));
+const date = perLanguage((it) => new Intl.DateTimeFormat(it, { dateStyle: "medium" }));
 const dayOfMonth = perLanguage(
   (it) => new Intl.DateTimeFormat(it, { month: "short", day: "numeric", timeZone: "UTC" }),
 );
@@ -90,6 +91,9 @@ export const formatMinute = (at: number, language: Language): string => minute(l
 
 export const formatDay = (day: string, language: Language): string =>
   dayOfMonth(language).format(Date.parse(day));
+
+/** The day of the reader's own clock. */
+export const formatDate = (at: number, language: Language): string => date(language).format(at);
 
 export const formatClock = (at: number, language: Language): string => clock(language).format(at);
 

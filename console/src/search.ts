@@ -21,8 +21,6 @@ export const DECISIONS = [
   "login_whitelist",
   "alarm_whitelist",
   "undo",
-  "response_failed",
-  "resolved",
 ] as const;
 export const SPANS = ["24h", "7d", "30d"] as const;
 export type Span = (typeof SPANS)[number];

@@ -56,8 +56,14 @@ export function PatternEditor({ pattern, values, onChange }: EditorProps) {
   );
 }
 
+interface DryRunProps {
+  pattern: AlarmPattern;
+  /** Where a plan below tells them, they are not told here. */
+  withWarnings: boolean;
+}
+
 /** Asked of the server while the person types; nothing is saved by it. */
-export function DryRunView({ pattern }: { pattern: AlarmPattern }) {
+export function DryRunView({ pattern, withWarnings }: DryRunProps) {
   const { t } = useTranslation();
   const { language } = usePrefs();
   const say = useText();
@@ -78,13 +84,12 @@ export function DryRunView({ pattern }: { pattern: AlarmPattern }) {
         {t("whitelist.dry_run", {
           silenced: formatNumber(silenced, language),
           looked_at: formatNumber(looked_at, language),
-          hosts: formatNumber(hosts, language),
+          hosts: t("dashboard.servers", { count: hosts, shown: formatNumber(hosts, language) }),
         })}{" "}
         {!complete && <span className="muted">{t("whitelist.dry_run_partial")}</span>}
       </p>
-      {warnings.map((it) => (
-        <Alert key={it.en} type="warning" showIcon title={say(it)} />
-      ))}
+      {withWarnings &&
+        warnings.map((it) => <Alert key={it.en} type="warning" showIcon title={say(it)} />)}
       <ul>
         {findings.slice(0, SHOWN_MAX).map((it) => (
           <li key={it.id}>

@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from "react";
-import { formatAgo, formatExact, formatMinute } from "../format";
+import { formatAgo, formatClock, formatExact, formatMinute } from "../format";
 import { usePrefs } from "../prefs";
 
 const TICK_MS = 30_000;
@@ -34,6 +34,17 @@ export function When({ at }: { at: string | null | undefined }) {
   return (
     <time dateTime={at} title={formatExact(moment, language)}>
       {formatAgo(Math.min(moment, current), current, language)}
+    </time>
+  );
+}
+
+/** The time of day to the second, where the order of things matters. */
+export function Clock({ at }: { at: string }) {
+  const { language } = usePrefs();
+  const moment = Date.parse(at);
+  return (
+    <time dateTime={at} title={formatExact(moment, language)}>
+      {formatClock(moment, language)}
     </time>
   );
 }

@@ -21,11 +21,9 @@ export function show(path: string, mood: Mood = "full", language: "en" | "zh" = 
     const url = new URL(request.url);
     const api = url.pathname.slice("/api/v1".length);
     const text = await request.text();
-    sent.push({
-      what: `${request.method} ${api}${url.search}`,
-      body: text ? JSON.parse(text) : undefined,
-    });
-    const { status, body } = answer(mood, request.method, api, url.searchParams);
+    const given: unknown = text ? JSON.parse(text) : undefined;
+    sent.push({ what: `${request.method} ${api}${url.search}`, body: given });
+    const { status, body } = answer(mood, request.method, api, url.searchParams, given);
     return new Response(JSON.stringify(body), {
       status,
       headers: { "content-type": "application/json" },

@@ -343,3 +343,41 @@ export const RULES: Rule[] = SORTS.map((sort) => ({
   blind_spots: [],
   actions: actionsOf(sort),
 }));
+
+export const TOO_WIDE = both(
+  "it would have silenced 812 of 1241 alarms of the last 30 days",
+  "最近 30 天的 1241 条告警中有 812 条会被屏蔽",
+);
+
+const EFFECTS: Partial<Record<HandleAction, Text[]>> = {
+  isolate_and_kill: [
+    both(
+      "ends kworker (41877) and 2 processes it started",
+      "终止 kworker（41877）及其启动的 2 个进程",
+    ),
+    both(
+      "moves /dev/shm/.x/kworker into the vault, from where it can be restored",
+      "将 /dev/shm/.x/kworker 移入隔离区，可从隔离区恢复",
+    ),
+    both("keeps this content from running again", "阻止相同内容再次运行"),
+  ],
+  block_ip: [
+    both("refuses packets from 203.0.113.7 for 12 hours", "12 小时内拒绝来自 203.0.113.7 的数据包"),
+  ],
+  ignore: [
+    both(
+      "the next of its kind is shown again; undo any time",
+      "同类事件再次发生时仍会显示；可随时撤销",
+    ),
+  ],
+};
+
+/** What would happen, by the action that was asked about. */
+export function planOf(asked: unknown) {
+  const action = (asked as { action: HandleAction }).action;
+  return {
+    warnings: action === "alarm_whitelist" ? [TOO_WIDE] : [],
+    summary: both("closes 1 event on web-00000", "关闭 web-00000 上的 1 个事件"),
+    effects: EFFECTS[action] ?? [],
+  };
+}

@@ -13,7 +13,7 @@ import type {
 } from "../contract";
 import { agentResponse, JOB_PLAN, job } from "./world-agents";
 import { ago, at, both, id } from "./world-base";
-import { finding, findingAnswer, RULES } from "./world-findings";
+import { finding, findingAnswer, planOf, RULES, TOO_WIDE } from "./world-findings";
 import { counts, GROUPS, host } from "./world-fleet";
 import { CHANNELS, DELIVERIES, ROUTES } from "./world-notify";
 import { blocked, DETECTIONS, decision, isolated, WHITELIST } from "./world-response";
@@ -393,7 +393,6 @@ const page = (items: unknown[], total?: number, next?: string): Answer =>
     total: { value: total ?? items.length, exact: true },
   });
 
-/** A page of a list of `total` made by `make`; the cursor is the number to start at. */
 const OPEN = [
   { kind: "alarm", category: "brute_force", severity: "high", count: 24 },
   { kind: "alarm", category: "abnormal_login", severity: "medium", count: 11 },
@@ -402,6 +401,7 @@ const OPEN = [
   { kind: "asset_risk", category: "unpackaged_autostart", severity: "low", count: 1100 },
 ];
 
+/** A page of a list of `total` made by `make`; the cursor is the number to start at. */
 function paged(total: number, make: (index: number) => unknown, query: URLSearchParams): Answer {
   const from = Number(query.get("cursor") ?? 0);
   const limit = Number(query.get("limit") ?? 50);
@@ -414,7 +414,13 @@ function paged(total: number, make: (index: number) => unknown, query: URLSearch
 }
 
 /** What the made-up server says; `path` begins after `/api/v1`. */
-export function answer(mood: Mood, method: string, path: string, query: URLSearchParams): Answer {
+export function answer(
+  mood: Mood,
+  method: string,
+  path: string,
+  query: URLSearchParams,
+  body?: unknown,
+): Answer {
   if (mood === "signed_out" && !(method === "POST" && path === "/session"))
     return { status: 401, body: { title: "Unauthorized", status: 401 } };
   if (path === "/session") return ok(ME);
@@ -423,23 +429,13 @@ export function answer(mood: Mood, method: string, path: string, query: URLSearc
       status: 503,
       body: { title: "Busy", status: 503, detail: "the store does not answer" },
     };
+  if (method === "POST" && path === "/findings/plan") return ok(planOf(body));
   if (method !== "GET") return decide(path);
   return mood === "empty" ? emptyGet(path, query) : fullGet(path, query);
 }
 
 function decide(path: string): Answer {
   switch (path) {
-    case "/findings/plan":
-      return ok({
-        warnings: [],
-        summary: both("closes 1 event on web-00000", "关闭 web-00000 上的 1 个事件"),
-        effects: [
-          both(
-            "the next of its kind is shown again; undo any time",
-            "同类事件再次发生时仍会显示；可随时撤销",
-          ),
-        ],
-      });
     case "/whitelist/alarms/dry-run":
       return ok({
         looked_at: 1_241,
@@ -447,12 +443,7 @@ function decide(path: string): Answer {
         silenced: 812,
         hosts: 31,
         findings: [finding(0), finding(6), finding(12)],
-        warnings: [
-          both(
-            "it would have silenced 812 of 1241 alarms of the last 30 days",
-            "最近 30 天的 1241 条告警中有 812 条会被屏蔽",
-          ),
-        ],
+        warnings: [TOO_WIDE],
       });
     case "/handling/jobs/plan":
       return ok(JOB_PLAN);

@@ -156,7 +156,8 @@ function useColumns(): Column<Detection>[] {
       width: 110,
       render: (it) => (
         <span className="cut mono" title={it.techniques.join(" ")}>
-          {it.techniques.join(" ") || "—"}
+          {it.techniques[0] ?? "—"}
+          {it.techniques.length > 1 && <span className="muted"> +{it.techniques.length - 1}</span>}
         </span>
       ),
     },

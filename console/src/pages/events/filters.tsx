@@ -1,7 +1,7 @@
 // Everything that narrows the list of events; all of it stands in the URL.
 import { useQuery } from "@tanstack/react-query";
 import { Button, Input } from "antd";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { read } from "../../api";
 import { HostFilter } from "../../parts/host-pick";
@@ -9,6 +9,11 @@ import { Pick } from "../../parts/pick";
 import { useText } from "../../parts/text";
 import { TextFilter } from "../../parts/text-filter";
 import { type Edit, type EventsSearch, SEVERITIES, SPANS, STATUSES } from "../../search";
+
+/** With its calendar it is larger than the page, and seldom needed. */
+const MomentInput = lazy(() =>
+  import("../../parts/moment-input").then((it) => ({ default: it.MomentInput })),
+);
 
 interface Props {
   search: EventsSearch;
@@ -127,16 +132,6 @@ function TechniqueFilter({ value, onSettle }: TechniqueProps) {
   );
 }
 
-/** `2026-11-24T03:10` of the person's own clock. */
-function local(at: string | undefined): string {
-  if (!at) return "";
-  const date = new Date(at);
-  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-}
-
-const absolute = (text: string): string | undefined =>
-  text === "" ? undefined : new Date(text).toISOString();
-
 /** The last hours or days, or any two moments. */
 function TimeFilter({ search, set }: Props) {
   const { t } = useTranslation();
@@ -159,16 +154,17 @@ function TimeFilter({ search, set }: Props) {
       />
       {range && (
         <span className="range">
-          {(["since", "until"] as const).map((side) => (
-            <input
-              key={side}
-              type="datetime-local"
-              aria-label={t(`events.${side}`)}
-              title={t(`events.${side}`)}
-              value={local(search[side])}
-              onChange={(event) => set({ [side]: absolute(event.target.value), span: undefined })}
-            />
-          ))}
+          <Suspense>
+            {(["since", "until"] as const).map((side) => (
+              <MomentInput
+                key={side}
+                label={t(`events.${side}`)}
+                value={search[side]}
+                at={side === "since" ? "start" : "end"}
+                onChange={(it) => set({ [side]: it, span: undefined })}
+              />
+            ))}
+          </Suspense>
         </span>
       )}
     </>

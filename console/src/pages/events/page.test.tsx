@@ -101,8 +101,11 @@ test("a whitelist entry that is too wide asks for a second look", async () => {
   const dialog = await screen.findByRole("dialog");
   await user.click(await within(dialog).findByRole("radio", { name: /alarm whitelist/ }));
   expect(await within(dialog).findByText(/kept quiet 812 of 1,241 alarms/)).toBeTruthy();
-  expect(within(dialog).getByText(/would have silenced 812/)).toBeTruthy();
-  await user.click(within(dialog).getByRole("button", { name: "Add to the whitelist" }));
+  expect(await within(dialog).findByText(/would have silenced 812/)).toBeTruthy();
+  const add = within(dialog).getByRole("button", { name: "Add to the whitelist" });
+  expect(add).toHaveProperty("disabled", true);
+  await user.click(within(dialog).getByRole("checkbox", { name: /I have read the warnings/ }));
+  await user.click(add);
   await screen.findByRole("button", { name: "Undo" });
   const handled = sent.find((it) => it.what === "POST /findings/handle");
   expect(handled?.body).toMatchObject({ action: "alarm_whitelist", ids: [finding(0).id] });
@@ -136,4 +139,45 @@ test("the drawer shows why and the evidence, in Chinese too", async () => {
   expect(await screen.findByText(/同一地址在短时间内/, { selector: "p" })).toBeTruthy();
   expect(screen.getAllByText(/Failed password for root/, { selector: "code" }).length).toBe(5);
   expect(screen.getByText("省略了更早的 36 行")).toBeTruthy();
+});
+
+test("an alarm says what, how sure and what to do before its proof", async () => {
+  show(`/events/${finding(1).id}`);
+  const sure = await screen.findByText("95% sure");
+  const heads = ["What to do", "Why this matters", "Evidence"].map((name) =>
+    screen.getByRole("heading", { name }),
+  );
+  const order = [sure, screen.getByRole("heading", { level: 2 }), ...heads];
+  for (const [index, it] of order.slice(1).entries())
+    expect(order[index]?.compareDocumentPosition(it)).toBe(Node.DOCUMENT_POSITION_FOLLOWING);
+});
+
+test("a response on the page of an alarm opens the dialog with it chosen", async () => {
+  const user = userEvent.setup();
+  const { sent } = show(`/events/${finding(1).id}`);
+  await user.click(await screen.findByRole("button", { name: "Isolate and kill…" }));
+  const dialog = await screen.findByRole("dialog");
+  expect(within(dialog).getByRole("radio", { name: /Isolate and kill/ })).toHaveProperty(
+    "checked",
+    true,
+  );
+  await waitFor(() => expect(sent.some((it) => it.what === "POST /findings/plan")).toBe(true));
+  expect(sent.find((it) => it.what === "POST /findings/plan")?.body).toMatchObject({
+    action: "isolate_and_kill",
+  });
+});
+
+test("a moment is typed in the order of ISO 8601, whatever the browser speaks", async () => {
+  const user = userEvent.setup();
+  const { router } = show("/events?since=2026-11-01T00:00:00.000Z");
+  const field = await screen.findByRole("textbox", { name: "Until" });
+  await user.click(field);
+  await user.type(field, "2026-11-20 03:10");
+  await user.tab();
+  await waitFor(() =>
+    expect(router.state.location.search).toEqual({
+      since: "2026-11-01T00:00:00.000Z",
+      until: new Date(2026, 10, 20, 3, 10).toISOString(),
+    }),
+  );
 });

@@ -4,6 +4,7 @@ import { Button, Input, Modal, Select } from "antd";
 import { useId, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { act, type BlockedFilter, read } from "../../api";
+import { HostFilter } from "../../parts/host-pick";
 import { useMay } from "../../parts/permission";
 import { Pick } from "../../parts/pick";
 import { BlockedTable } from "../../parts/response/blocked-table";
@@ -56,6 +57,7 @@ export function BlockedSection() {
           choices={(groups?.items ?? []).map((it) => ({ value: it.id, label: it.name }))}
           onPick={(group) => set({ group })}
         />
+        <HostFilter host={search.host} onPick={(host) => set({ host })} />
         {may("handle") && (
           <Button type="primary" className="filters-end" onClick={() => setAdding(true)}>
             {t("respond.block")}

@@ -8,6 +8,7 @@ import { useHandling, useMayHandle } from "../../parts/finding/handle";
 import { JobList } from "../../parts/finding/job-progress";
 import { useDecisionName } from "../../parts/finding/status";
 import { HostLink } from "../../parts/host-link";
+import { HostFilter } from "../../parts/host-pick";
 import { Pick } from "../../parts/pick";
 import { SeverityMark } from "../../parts/severity";
 import { pagesSource } from "../../parts/source";
@@ -116,6 +117,7 @@ export function HistorySection() {
           choices={KINDS.map((it) => ({ value: it, label: t(`kind.${it}`) }))}
           onPick={(kind) => set({ kind })}
         />
+        <HostFilter host={search.host} onPick={(host) => set({ host })} />
       </search>
       <JobList />
       <Table

@@ -1,5 +1,6 @@
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
+import { HostFilter } from "../../parts/host-pick";
 import { Pick } from "../../parts/pick";
 import { IsolatedTable } from "../../parts/response/isolated-table";
 import { TextFilter } from "../../parts/text-filter";
@@ -27,6 +28,7 @@ export function IsolatedSection() {
           }))}
           onPick={(it) => set({ state: it })}
         />
+        <HostFilter host={search.host} onPick={(host) => set({ host })} />
       </search>
       <IsolatedTable
         filter={{

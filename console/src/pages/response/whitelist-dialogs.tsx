@@ -123,7 +123,7 @@ export function AlarmEntryDialog({ entry, onClose }: Props) {
             setConfirm(false);
           }}
         />
-        <DryRunView pattern={pattern} />
+        <DryRunView pattern={pattern} withWarnings />
         {warned && (
           <Checkbox checked={confirm} onChange={(event) => setConfirm(event.target.checked)}>
             {t("whitelist.confirm")}

@@ -5,7 +5,7 @@ import { Button } from "antd";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { read } from "../../api";
-import type { Finding, FindingItem } from "../../contract";
+import type { Finding, FindingItem, HandleAction } from "../../contract";
 import { formatNumber } from "../../format";
 import { usePrefs } from "../../prefs";
 import { useBecause } from "../because";
@@ -17,12 +17,15 @@ import { SeverityMark } from "../severity";
 import { Loaded } from "../states";
 import { Technique } from "../technique";
 import { useText } from "../text";
-import { When } from "../when";
+import { Clock, When } from "../when";
 import { useWords } from "../words";
 import { EvidenceList } from "./evidence";
 import { useHandling, useMayHandle } from "./handle";
+import { useActions } from "./handle-dialog";
 import { StatusMark, useDecisionName } from "./status";
-import { type Moment, timelineOf } from "./timeline";
+import { byDay, type Moment, timelineOf } from "./timeline";
+
+const RESPONSES = ["isolate_and_kill", "block_ip"] as const satisfies HandleAction[];
 
 export function FindingDetail({ id }: { id: string }) {
   const finding = useQuery(read.finding(id));
@@ -44,28 +47,35 @@ function Body({ finding }: { finding: Finding }) {
           <div className="finding-marks">
             <SeverityMark severity={finding.severity} />
             <StatusMark finding={finding} />
+            {finding.confidence > 0 && (
+              <span title={t("finding.confidence_about")}>
+                {t("finding.sure", { value: finding.confidence })}
+              </span>
+            )}
             <span className="muted">{words.category(finding.category)}</span>
           </div>
           <h2>{say(finding.sentence)}</h2>
           <Decide finding={finding} />
         </header>
-        <div className="finding-facts">
-          <FindingFacts finding={finding} />
-        </div>
-        <div className="finding-main">
-          {finding.why && (
-            <Part title={t("finding.why")}>
-              <p className="prose">{say(finding.why)}</p>
-            </Part>
-          )}
-          <Part title={t("finding.evidence")}>
-            <EvidenceList evidence={finding.evidence} />
-          </Part>
+        <div className="finding-brief">
           {finding.advice && (
             <Part title={t("finding.advice")}>
               <p className="prose">{say(finding.advice)}</p>
             </Part>
           )}
+          {finding.why && (
+            <Part title={t("finding.why")}>
+              <p className="prose">{say(finding.why)}</p>
+            </Part>
+          )}
+        </div>
+        <div className="finding-facts">
+          <FindingFacts finding={finding} />
+        </div>
+        <div className="finding-main">
+          <Part title={t("finding.evidence")}>
+            <EvidenceList evidence={finding.evidence} />
+          </Part>
         </div>
         <div className="finding-side">
           <Part title={t("finding.timeline")}>
@@ -109,29 +119,9 @@ function FindingFacts({ finding }: { finding: Finding }) {
     <Facts
       facts={[
         { name: t("finding.host"), value: <HostLink host={finding.host} /> },
-        { name: t("finding.subject"), value: <Mono text={finding.subject} max={70} /> },
         { name: t("finding.count"), value: formatNumber(finding.count, language) },
         { name: t("finding.first_at"), value: <When at={finding.first_at} /> },
         { name: t("finding.last_at"), value: <When at={finding.last_at} /> },
-        {
-          name: t("finding.rule"),
-          value: (
-            <>
-              {finding.rule_title && say(finding.rule_title)}{" "}
-              <Link to="/detections" search={{ open: finding.rule }} className="mono">
-                {finding.rule}
-              </Link>
-            </>
-          ),
-        },
-        ...(finding.confidence > 0
-          ? [
-              {
-                name: t("finding.confidence"),
-                value: t("finding.of_hundred", { value: finding.confidence }),
-              },
-            ]
-          : []),
         ...(finding.incident
           ? [
               {
@@ -147,6 +137,19 @@ function FindingFacts({ finding }: { finding: Finding }) {
         ...(finding.technique
           ? [{ name: t("finding.technique"), value: <Technique id={finding.technique} /> }]
           : []),
+        { name: t("finding.subject"), value: <Mono text={finding.subject} max={70} />, wide: true },
+        {
+          name: t("finding.rule"),
+          wide: true,
+          value: (
+            <>
+              {finding.rule_title && say(finding.rule_title)}{" "}
+              <Link to="/detections" search={{ open: finding.rule }} className="mono">
+                {finding.rule}
+              </Link>
+            </>
+          ),
+        },
       ]}
     />
   );
@@ -198,39 +201,58 @@ function Timeline({ finding }: { finding: Finding }) {
   };
   return (
     <ol className="timeline">
-      {timelineOf(finding).map((it) => (
-        <li
-          key={`${it.at} ${tell(it)}`}
-          data-what={it.what}
-          data-guilty={(it.what === "started" && it.guilty) || undefined}
-        >
-          <When at={it.at} />
-          <span>{tell(it)}</span>
+      {byDay(timelineOf(finding), language).map(([day, moments]) => (
+        <li key={day}>
+          <span className="timeline-day">{day}</span>
+          <ol>
+            {moments.map((it) => (
+              <li
+                key={`${it.at} ${tell(it)}`}
+                data-what={it.what}
+                data-guilty={(it.what === "started" && it.guilty) || undefined}
+              >
+                <Clock at={it.at} />
+                <span>{tell(it)}</span>
+              </li>
+            ))}
+          </ol>
         </li>
       ))}
     </ol>
   );
 }
 
+/** What agents can do at once has a button of its own; each shows its plan first. */
 function Decide({ finding }: { finding: Finding }) {
   const { t } = useTranslation();
   const { ask, askAll, undo } = useHandling();
+  const offered = useActions([finding]);
   if (!useMayHandle()) return null;
   const { id, kind, rule } = finding;
+  const responses = RESPONSES.filter((it) => offered.includes(it));
   return (
     <div className="finding-decide">
       {finding.status === "unhandled" && (
-        <Button type="primary" onClick={() => ask([finding])}>
-          {t("finding.handle")}
-        </Button>
+        <>
+          <Button type="primary" onClick={() => ask([finding])}>
+            {t("finding.handle")}
+          </Button>
+          {responses.map((it) => (
+            <Button key={it} danger={it === "isolate_and_kill"} onClick={() => ask([finding], it)}>
+              {t(`finding.respond.${it}`)}
+            </Button>
+          ))}
+        </>
       )}
       {finding.handling && <Button onClick={() => undo([id])}>{t("handle.undo")}</Button>}
-      <Button type="text" onClick={() => askAll({ same_as: id })} title={t("job.same_about")}>
-        {t("job.same_button")}
-      </Button>
-      <Button type="text" onClick={() => askAll({ kind, rule })} title={t("job.kind_about")}>
-        {t("job.kind_button")}
-      </Button>
+      <span>
+        <Button type="text" onClick={() => askAll({ same_as: id })} title={t("job.same_about")}>
+          {t("job.same_button")}
+        </Button>
+        <Button type="text" onClick={() => askAll({ kind, rule })} title={t("job.kind_about")}>
+          {t("job.kind_button")}
+        </Button>
+      </span>
     </div>
   );
 }

@@ -3,13 +3,13 @@ import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { read } from "../../api";
 import type { Evidence } from "../../contract";
-import { formatClock, formatCountry, formatExact, formatSpan } from "../../format";
+import { formatCountry, formatSpan } from "../../format";
 import { usePrefs } from "../../prefs";
 import { AssetValue, plain } from "../asset-value";
 import { Facts } from "../facts";
 import { Mono } from "../mono";
 import { useText } from "../text";
-import { When } from "../when";
+import { Clock, When } from "../when";
 import { useWords } from "../words";
 import { Origin, originOf } from "./origin";
 import { ProcessTree } from "./tree";
@@ -92,7 +92,6 @@ function FactList({ facts }: { facts: Of<"fact">[] }) {
 
 function LogLines({ evidence }: { evidence: Of<"log_lines"> }) {
   const { t } = useTranslation();
-  const { language } = usePrefs();
   return (
     <figure className="log">
       <figcaption>
@@ -104,9 +103,7 @@ function LogLines({ evidence }: { evidence: Of<"log_lines"> }) {
       <ol>
         {evidence.lines.map((line) => (
           <li key={line.at + line.text}>
-            <time dateTime={line.at} title={formatExact(Date.parse(line.at), language)}>
-              {formatClock(Date.parse(line.at), language)}
-            </time>
+            <Clock at={line.at} />
             <code>{line.text}</code>
           </li>
         ))}

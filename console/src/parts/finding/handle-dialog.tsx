@@ -4,7 +4,7 @@ import { Alert, Checkbox, Modal, Radio } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { act, read } from "../../api";
-import type { HandleAction, HandleOptions, Outcome } from "../../contract";
+import type { FindingItem, HandleAction, HandleOptions, Outcome } from "../../contract";
 import { useProblemText } from "../problem";
 import { Loaded } from "../states";
 import { useText } from "../text";
@@ -25,15 +25,17 @@ const ALWAYS: HandleAction[] = ["mark_handled", "ignore"];
 
 interface Props {
   findings: Asked;
+  /** What is chosen at first. */
+  first: HandleAction;
   onClose: () => void;
   onDone: (items: Outcome[], action: HandleAction) => void;
 }
 
-export function HandleDialog({ findings, onClose, onDone }: Props) {
+export function HandleDialog({ findings, first: chosen, onClose, onDone }: Props) {
   const { t } = useTranslation();
   const text = useText();
   const say = useProblemText();
-  const [action, setAction] = useState<HandleAction>("mark_handled");
+  const [action, setAction] = useState<HandleAction>(chosen);
   const [options, setOptions] = useState<HandleOptions>({});
   const [remark, setRemark] = useState("");
   const ids = findings.map((it) => it.id);
@@ -121,7 +123,7 @@ export function HandleDialog({ findings, onClose, onDone }: Props) {
 }
 
 /** Only what every one of them allows. */
-function useActions(findings: Asked): HandleAction[] {
+export function useActions(findings: Pick<FindingItem, "rule">[]): HandleAction[] {
   const { data: rules } = useQuery(read.rules());
   const may = (rule: string): HandleAction[] =>
     rules?.items.find(({ id }) => id === rule)?.actions ?? ALWAYS;

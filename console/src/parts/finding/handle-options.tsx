@@ -101,7 +101,7 @@ function AlarmOptions({ findings, options, onChange }: Props) {
             values={values}
             onChange={(it) => onChange({ pattern: it })}
           />
-          <DryRunView pattern={pattern} />
+          <DryRunView pattern={pattern} withWarnings={false} />
         </>
       ) : (
         <span className="muted">{t("handle.each_subject")}</span>

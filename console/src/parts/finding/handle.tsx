@@ -11,11 +11,10 @@ import { HandleDialog } from "./handle-dialog";
 import { JobDialog } from "./job-dialog";
 
 export type Asked = Pick<FindingItem, "id" | "rule" | "sentence">[];
-type Ask = (findings: Asked) => void;
 
 interface Handling {
-  /** Opens the dialog for these findings. */
-  ask: Ask;
+  /** Opens the dialog for these findings, with `action` chosen. */
+  ask: (findings: Asked, action?: HandleAction) => void;
   /** Opens the dialog for all that match. */
   askAll: (filter: Partial<JobFilter>) => void;
   undo: (ids: string[]) => void;
@@ -63,7 +62,7 @@ export function HandlingProvider({ children }: { children: ReactNode }) {
   const because = useBecause();
   const show = useShowDecision();
   const { data: me } = useQuery(read.session());
-  const [asked, setAsked] = useState<Asked>();
+  const [asked, setAsked] = useState<{ findings: Asked; action: HandleAction }>();
   const [all, setAll] = useState<Partial<JobFilter>>();
 
   const { mutate: undo } = useMutation({
@@ -75,7 +74,14 @@ export function HandlingProvider({ children }: { children: ReactNode }) {
     onError: (error) => void message.error(say(error)),
   });
 
-  const handling = useMemo<Handling>(() => ({ ask: setAsked, askAll: setAll, undo }), [undo]);
+  const handling = useMemo<Handling>(
+    () => ({
+      ask: (findings, action = "mark_handled") => setAsked({ findings, action }),
+      askAll: setAll,
+      undo,
+    }),
+    [undo],
+  );
 
   const onDone = (all: Outcome[], action: HandleAction) => {
     setAsked(undefined);
@@ -111,7 +117,12 @@ export function HandlingProvider({ children }: { children: ReactNode }) {
     <Context value={handling}>
       {children}
       {asked && (
-        <HandleDialog findings={asked} onClose={() => setAsked(undefined)} onDone={onDone} />
+        <HandleDialog
+          findings={asked.findings}
+          first={asked.action}
+          onClose={() => setAsked(undefined)}
+          onDone={onDone}
+        />
       )}
       {all && <JobDialog filter={all} onClose={() => setAll(undefined)} />}
     </Context>

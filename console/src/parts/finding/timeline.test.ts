@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Finding } from "../../contract";
-import { timelineOf } from "./timeline";
+import { byDay, timelineOf } from "./timeline";
 
 const at = (minute: number) => new Date(Date.UTC(2026, 10, 24, 3, minute)).toISOString();
 
@@ -42,4 +42,15 @@ test("all sources in one order, the guilty process marked, what is days old left
 test("one occurrence is one moment", () => {
   const finding = { first_at: at(1), last_at: at(1), count: 1, evidence: [], history: [] };
   expect(timelineOf(finding as unknown as Finding)).toEqual([{ at: at(1), what: "first" }]);
+});
+
+test("moments stand under the day of the reader's clock", () => {
+  const moments = [at(-60 * 24), at(5), at(6)].map((it) => ({ at: it, what: "first" as const }));
+  const days = byDay(moments, "en");
+  expect(days.map(([, it]) => it.length)).toEqual([1, 2]);
+  expect(days.map(([day]) => day)).toEqual(
+    [at(-60 * 24), at(5)].map((it) =>
+      new Date(it).toLocaleDateString("en-GB", { dateStyle: "medium" }),
+    ),
+  );
 });

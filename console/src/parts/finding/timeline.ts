@@ -1,5 +1,7 @@
 // What happened in which order, put together from everything a finding knows.
 import type { Finding, Reason } from "../../contract";
+import { formatDate } from "../../format";
+import type { Language } from "../../prefs";
 
 export type Moment = { at: string } & (
   | { what: "first" }
@@ -46,6 +48,16 @@ export function timelineOf(finding: Finding): Moment[] {
       why: it.why,
     });
   return moments.sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
+}
+
+/** By the day of the reader's clock: within one, the time of day says it all. */
+export function byDay(moments: Moment[], language: Language): [day: string, moments: Moment[]][] {
+  const days = new Map<string, Moment[]>();
+  for (const it of moments) {
+    const day = formatDate(Date.parse(it.at), language);
+    days.set(day, [...(days.get(day) ?? []), it]);
+  }
+  return [...days];
 }
 
 const DAY_MS = 86_400_000;
