@@ -81,14 +81,16 @@ int on_open(u64 *ctx)
 	return s->watched ? finish(s, record, 0) : 0;
 }
 
-/* One path of a call: its text, and where it starts from if it is relative. */
+/* One path of a call: its text, and where it starts from. */
 static __noinline int append_name(struct scratch *s, struct task_struct *task, u32 part, u64 text,
 				  s32 directory)
 {
 	struct call *record = (struct call *)s->bytes;
 	u32 at = place_now(s);
 	struct prefix prefix = { .bits = PREFIX_BYTES_MAX * 8 };
+	struct fs_struct *fs = task->fs;
 	struct path path = {};
+	bool is_watched = 1;
 	u8 first = 0;
 
 	if (part > 2)
@@ -100,11 +102,10 @@ static __noinline int append_name(struct scratch *s, struct task_struct *task, u
 		bpf_probe_read_user_str(prefix.text, sizeof(prefix.text), (void *)text);
 		if (bpf_map_lookup_elem(&prefixes, &prefix))
 			s->watched |= WATCHED_TEXT;
-		return 0;
-	}
-	if (directory == AT_FDCWD) {
-		struct fs_struct *fs = task->fs;
-
+		/* Where "/" is for this task: chroot(2) moves it. */
+		bpf_core_read(&path, sizeof(path), &fs->root);
+		is_watched = 0;
+	} else if (directory == AT_FDCWD) {
 		bpf_core_read(&path, sizeof(path), &fs->pwd);
 	} else {
 		struct file *file = file_of(task, directory);
@@ -113,7 +114,7 @@ static __noinline int append_name(struct scratch *s, struct task_struct *task, u
 			return 0;
 		bpf_core_read(&path, sizeof(path), &file->f_path);
 	}
-	append_path(s, &record->parts[part + 1], &path, 1);
+	append_path(s, &record->parts[part + 1], &path, is_watched);
 	return 0;
 }
 

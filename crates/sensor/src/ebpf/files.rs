@@ -45,7 +45,11 @@ impl Files {
     /// `None` where the change is of no watched place.
     pub(super) fn translate(&mut self, record: Record) -> Option<(Task, What)> {
         let Record { kind, task, call: number, why: reason, body, .. } = record;
-        let Body::Call(call) = body else { return None };
+        let Body::Call(mut call) = body else { return None };
+        let is_here = task.namespaces.is_some_and(|it| it.mount == self.own_mounts);
+        if is_here {
+            move_below(&mut call, number);
+        }
         let mut change = change(number, &call)?;
         if let Some(target_pid) = memory_of(&change, &task) {
             return Some((task, What::MemoryWrite { target_pid, by: MemoryPath::ProcMem }));
@@ -65,24 +69,13 @@ impl Files {
                 | number::FUTIMESAT
                 | number::UTIMENSAT
         );
-        let is_here = task.namespaces.is_some_and(|it| it.mount == self.own_mounts);
         if is_by_text && is_here && call.result >= 0 {
             self.follow(&mut change, follows_last);
         }
         let is_certain =
             kind == Kind::File && reason & (why::PLACE | why::RIGHTS | why::SECRET) != 0;
-        let is_told = |it: &FileChange| is_certain || self.is_watched(it) || is_handler(it);
-        if !is_told(&change) {
+        if !is_certain && !self.is_watched(&change) && !is_handler(&change) {
             return None;
-        }
-        if is_by_text
-            && is_here
-            && let Some(root) = other_root(task.pid)
-        {
-            move_below(&mut change, &root);
-            if !is_told(&change) {
-                return None;
-            }
         }
         Some((task, What::File { change, result: Some(call.result as i32) }))
     }
@@ -160,27 +153,25 @@ fn is_changed_link(path: &str) -> bool {
     std::fs::metadata(path).is_ok_and(|target| link >= changed(target))
 }
 
-/// Where a process has another root than this one, in the same mount namespace: chroot(2).
-fn other_root(pid: u32) -> Option<String> {
-    let root = std::fs::read_link(format!("/proc/{pid}/root")).ok()?;
-    let root = root.to_str()?.to_owned();
-    (root != "/").then_some(root)
-}
-
-/// A name that was given in such a root, as it is here. What the kernel itself named, such as the
-/// folder a process is in, is below it already.
-fn move_below(change: &mut FileChange, root: &str) {
-    let put = |path: &mut String| {
-        let below = path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'));
-        let moved = format!("{root}{path}");
-        if !below && path.starts_with('/') && !is_same_folder(path, &moved) {
-            *path = moved;
+/// Names that were given in another root than this one, as they are here: chroot(2).
+fn move_below(call: &mut Call, number: u16) {
+    // What a symbolic link leads to is only a text.
+    let named = usize::from(matches!(number, number::SYMLINK | number::SYMLINKAT));
+    let [first, first_base, second, second_base] = &mut call.parts;
+    for (text, base) in [(first, first_base), (second, second_base)].into_iter().skip(named) {
+        let (Part::Text(bytes), Part::Path(root)) = (&*text, &*base) else { continue };
+        if root == "/" || !bytes.starts_with(b"/") {
+            continue;
         }
-    };
-    each_path(change, put);
+        let given = join("", &text.as_text());
+        let moved = format!("{root}{given}");
+        if !is_same_folder(&given, &moved) {
+            *text = Part::Text(moved.into_bytes());
+        }
+    }
 }
 
-/// The root of this process is mounted there.
+/// Both names lead to it: the root is mounted there once more.
 fn is_same_folder(one: &str, other: &str) -> bool {
     let folder = |it: &str| {
         let found = std::fs::metadata(Path::new(it).parent()?).ok()?;

@@ -147,17 +147,19 @@ fn a_link_that_was_changed_itself_is_not_followed() {
 
 #[test]
 fn what_is_named_in_another_root_is_below_it() {
-    for (given, moved) in [
-        ("/etc/passwd", "/srv/image/etc/passwd"),
-        ("/srv/image/etc/passwd", "/srv/image/etc/passwd"),
-        ("relative", "relative"),
-    ] {
-        let mut change = FileChange::Removed { path: given.to_owned() };
-        move_below(&mut change, "/srv/image");
-        assert_eq!(change, FileChange::Removed { path: moved.to_owned() });
-    }
+    let removed = |written: &str, root: &str| {
+        let parts = [text(written), path(root), Part::Absent, Part::Absent];
+        let mut it = record(Kind::FileUnsure, number::UNLINK, [0; 4], parts);
+        it.task.namespaces = Some(Namespaces { mount: OWN, ..Namespaces::default() });
+        match told(&["/etc", "/srv/image/etc"], it) {
+            Some(What::File { change: FileChange::Removed { path }, .. }) => path,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(removed("/etc/passwd", "/"), "/etc/passwd");
+    assert_eq!(removed("/etc/passwd", "/srv/image"), "/srv/image/etc/passwd");
+    assert_eq!(removed("/etc/../etc/passwd", "/srv/image"), "/srv/image/etc/passwd");
+    assert_eq!(removed("passwd", "/etc"), "/etc/passwd");
     // The same folder under both names: a mount of / within itself.
-    let mut change = FileChange::Removed { path: "/etc/passwd".to_owned() };
-    move_below(&mut change, "/proc/self/root");
-    assert_eq!(change, FileChange::Removed { path: "/etc/passwd".to_owned() });
+    assert_eq!(removed("/etc/passwd", "/proc/self/root"), "/etc/passwd");
 }
