@@ -8,17 +8,18 @@
 //! beat stays out is killed: the kernel lets everything pass then.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use data_encoding::HEXLOWER;
 use sensor::fanotify::FanotifyError;
-use sensor::fanotify::exec_guard::{ANSWER_WITHIN, ExecGuard, Identity, Question, Told};
+use sensor::fanotify::exec_guard::{ANSWER_WITHIN, ExecGuard, Identity, Judgement, Question, Told};
 use sensor::fanotify::mounts::{Mount, Mounts};
 use sha2::{Digest as _, Sha256};
 
@@ -28,10 +29,14 @@ type Digest = [u8; 32];
 
 /// Contents that are known by what they lie in; the oldest half is forgotten beyond.
 const KNOWN_MAX: usize = 20_000;
+/// Contents that wait to be read to their end; each keeps its file open.
+const LONG_MAX: usize = 16;
 /// Between two beats.
 const BEAT: Duration = Duration::from_millis(50);
 /// A guard that was silent this long is killed.
 pub const SILENT_MAX: Duration = Duration::from_millis(500);
+/// The exit status of a guard all whose threads hang.
+const HUNG: i32 = 3;
 /// A guard that is just starting has this long for its first beat.
 const START_MAX: Duration = Duration::from_secs(10);
 const RESTART_MIN: Duration = Duration::from_secs(1);
@@ -68,36 +73,108 @@ pub enum News {
 }
 
 /// What a guard process refuses, shared by its threads.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Judge {
     refused: RwLock<HashSet<Digest>>,
     known: Mutex<HashMap<Identity, Digest>>,
+    /// Contents that are too long for the time of an answer: a thread of its own reads them.
+    long: Mutex<HashSet<Identity>>,
+    rests: SyncSender<Rest>,
+}
+
+/// A content that was read in part.
+#[derive(Debug)]
+struct Rest {
+    identity: Identity,
+    file: File,
+    hasher: Sha256,
+}
+
+impl Rest {
+    /// Reads on; whether that was to the end, before it was time to answer.
+    fn read(&mut self, until: Option<Instant>) -> std::io::Result<bool> {
+        let mut buffer = vec![0; PIECE_BYTES];
+        while until.is_none_or(|it| Instant::now() < it) {
+            match self.file.read(&mut buffer)? {
+                0 => return Ok(true),
+                length => self.hasher.update(buffer.get(..length).unwrap_or_default()),
+            }
+        }
+        Ok(false)
+    }
 }
 
 impl Judge {
-    /// Whether the program may start; `None`: its time was over before that was known.
-    fn allows(&self, question: &Question) -> bool {
+    /// With what it leaves to be read.
+    fn new() -> (Self, Receiver<Rest>) {
+        let (rests, left) = sync_channel(LONG_MAX);
+        let (refused, known, long) = Default::default();
+        (Self { refused, known, long, rests }, left)
+    }
+
+    fn judge(&self, question: &Question) -> Judgement {
         if self.refused.read().unwrap_or_else(PoisonError::into_inner).is_empty() {
-            return true;
+            return Judgement::Allowed;
         }
         let known = {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             known.get(&question.identity).copied()
         };
-        // The whole content is read even past its time: the next question finds it known.
-        let Some(digest) = known.or_else(|| digest(question)) else { return true };
-        if known.is_none() {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            if known.len() >= KNOWN_MAX {
-                let mut keep = false;
-                known.retain(|_, _| {
-                    keep = !keep;
-                    keep
-                });
-            }
-            known.insert(question.identity, digest);
+        let digest = match known.map_or_else(|| self.digest(question), Ok) {
+            Ok(digest) => digest,
+            Err(without) => return without,
+        };
+        if self.refused.read().unwrap_or_else(PoisonError::into_inner).contains(&digest) {
+            Judgement::Refused
+        } else {
+            Judgement::Allowed
         }
-        !self.refused.read().unwrap_or_else(PoisonError::into_inner).contains(&digest)
+    }
+
+    /// Or what is said without it. A long content is read to its end by somebody else: a thread
+    /// that did it would leave the next questions waiting, and both would be taken to hang.
+    fn digest(&self, question: &Question) -> Result<Digest, Judgement> {
+        let identity = question.identity;
+        if self.long.lock().unwrap_or_else(PoisonError::into_inner).contains(&identity) {
+            return Err(Judgement::Late);
+        }
+        let file = question.file.try_clone().map_err(|_| Judgement::Allowed)?;
+        let mut rest = Rest { identity, file, hasher: Sha256::new() };
+        if rest.read(Some(question.until)).map_err(|_| Judgement::Allowed)? {
+            return Ok(self.learn(rest));
+        }
+        self.long.lock().unwrap_or_else(PoisonError::into_inner).insert(identity);
+        if self.rests.try_send(rest).is_err() {
+            // So many wait that it begins anew with the next question.
+            self.long.lock().unwrap_or_else(PoisonError::into_inner).remove(&identity);
+        }
+        Err(Judgement::Late)
+    }
+
+    /// Reads to the end what took too long, for the next question.
+    fn read_rests(&self, rests: Receiver<Rest>) {
+        for mut rest in rests {
+            let identity = rest.identity;
+            // One that cannot be read to its end is told as late each time.
+            if let Ok(true) = rest.read(None) {
+                self.learn(rest);
+            }
+            self.long.lock().unwrap_or_else(PoisonError::into_inner).remove(&identity);
+        }
+    }
+
+    fn learn(&self, whole: Rest) -> Digest {
+        let digest = whole.hasher.finalize().into();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN_MAX {
+            let mut keep = false;
+            known.retain(|_, _| {
+                keep = !keep;
+                keep
+            });
+        }
+        known.insert(whole.identity, digest);
+        digest
     }
 
     fn obey(&self, line: &str) {
@@ -113,25 +190,16 @@ impl Judge {
     }
 }
 
-fn digest(question: &Question) -> Option<Digest> {
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; PIECE_BYTES];
-    let mut file = &question.file;
-    loop {
-        match file.read(&mut buffer).ok()? {
-            0 => return Some(hasher.finalize().into()),
-            length => hasher.update(buffer.get(..length).unwrap_or_default()),
-        }
-    }
-}
-
 /// The guard process: answers until its standard input ends. What it writes goes to its standard
 /// output.
 pub fn serve(scope: &Scope) -> Result<(), FanotifyError> {
     let guard = ExecGuard::open(ANSWER_WITHIN)?;
-    let judge = Arc::new(Judge::default());
+    let (judge, rests) = Judge::new();
+    let judge = Arc::new(judge);
     let stop = AtomicBool::new(false);
     let orders = Arc::clone(&judge);
+    let reader = Arc::clone(&judge);
+    std::thread::spawn(move || reader.read_rests(rests));
     // The first lines are in before anything is asked, for as far as they were written.
     std::thread::spawn(move || {
         let mut input = BufReader::new(std::io::stdin());
@@ -155,14 +223,14 @@ pub fn serve(scope: &Scope) -> Result<(), FanotifyError> {
         let tell = |told: Told| say(&line_of(&told));
         let beat = |hangs: bool| {
             if hangs {
-                std::process::exit(3);
+                std::process::exit(HUNG);
             }
             if beaten.elapsed() >= BEAT {
                 beaten = Instant::now();
                 say(".");
             }
         };
-        guard.run(|it| judge.allows(it), tell, beat, &stop)
+        guard.run(|it| judge.judge(it), tell, beat, &stop)
     })
 }
 
@@ -295,8 +363,8 @@ fn run_once(
         // It may be deaf: ending it also ends a write that waits for it.
         child.kill().map(|()| why)
     })?;
-    child.wait()?;
-    Ok(why)
+    let hung = child.wait()?.code() == Some(HUNG);
+    Ok(if hung { "all its threads hung".to_owned() } else { why })
 }
 
 /// Hears the guard until it ends, is silent for too long, or the agent stops.

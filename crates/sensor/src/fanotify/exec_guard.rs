@@ -58,6 +58,15 @@ impl Question {
     }
 }
 
+/// What is found of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    Allowed,
+    Refused,
+    /// Nothing yet, and its time is over: it is let start.
+    Late,
+}
+
 /// What is not quite ordinary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
@@ -104,10 +113,11 @@ impl ExecGuard {
 
     /// Answers until `stop`: a program starts unless `judge` says no. `beat` is called every few
     /// milliseconds, with whether every thread hangs: this cannot return then, and the process has
-    /// to end. Nothing that `judge` does may start a program or wait for one.
+    /// to end. Nothing that `judge` does may start a program or wait for one, and while it looks
+    /// at a question past its time, its thread answers no other.
     pub fn run(
         &self,
-        judge: impl Fn(&Question) -> bool + Sync,
+        judge: impl Fn(&Question) -> Judgement + Sync,
         tell: impl Fn(Told) + Sync,
         mut beat: impl FnMut(bool),
         stop: &AtomicBool,
@@ -146,7 +156,7 @@ impl ExecGuard {
     fn answer_all(
         &self,
         slot: &Mutex<Option<Waiting>>,
-        judge: impl Fn(&Question) -> bool,
+        judge: impl Fn(&Question) -> Judgement,
         tell: impl Fn(Told),
         stop: &AtomicBool,
     ) -> Result<(), FanotifyError> {
@@ -174,7 +184,7 @@ impl ExecGuard {
         slot: &Mutex<Option<Waiting>>,
         file: File,
         pid: u32,
-        judge: impl Fn(&Question) -> bool,
+        judge: impl Fn(&Question) -> Judgement,
         tell: impl Fn(Told),
     ) {
         let (event, since) = (file.as_raw_fd(), Instant::now());
@@ -183,20 +193,26 @@ impl ExecGuard {
         let until = since + self.within;
         let question = identity(&file).map(|identity| Question { file, identity, pid, until });
         // Its own children, and what cannot even be looked at, are never held up.
-        let allow = match &question {
-            Ok(_) if pid == std::process::id() => true,
+        let found = match &question {
+            Ok(_) if pid == std::process::id() => Judgement::Allowed,
             Ok(question) => judge(question),
-            Err(_) => true,
+            Err(_) => Judgement::Allowed,
         };
         // The descriptor stays open until here, so that nobody answers for its successor.
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         let late = slot.take().is_some_and(|it| it.answered);
         if !late {
-            self.group.answer(event, allow);
+            self.group.answer(event, found != Judgement::Refused);
         }
         drop(slot);
-        if let (Ok(question), false, false) = (&question, allow, late) {
-            tell(Told::Refused { path: question.path(), pid });
+        match (&question, found) {
+            (Ok(question), Judgement::Refused) if !late => {
+                tell(Told::Refused { path: question.path(), pid });
+            }
+            (Ok(question), Judgement::Late) if !late => {
+                tell(Told::Late { path: question.path(), pid });
+            }
+            _ => {}
         }
     }
 

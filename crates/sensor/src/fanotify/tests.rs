@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use model::event::{FileChange, What};
 use model::time::Timestamp;
 
-use super::exec_guard::{ExecGuard, Question, Told};
+use super::exec_guard::{ExecGuard, Judgement, Question, Told};
 use super::file_watch::FileWatch;
 use super::group::parse;
 use crate::namespace::private_mounts;
@@ -81,11 +81,11 @@ fn on_own_thread(test: impl FnOnce() + Send + 'static) {
     std::thread::spawn(test).join().unwrap();
 }
 
-fn bad(question: &Question) -> bool {
+fn by_text(question: &Question) -> Judgement {
     let mut file = &question.file;
     let mut text = String::new();
     std::io::Read::read_to_string(&mut file, &mut text).unwrap();
-    text.contains("evil")
+    if text.contains("evil") { Judgement::Refused } else { Judgement::Allowed }
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn content_decides_whatever_it_is_called() {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let tell = |it| told.lock().unwrap().push(it);
-                guard.run(|it| !bad(it), tell, |_| {}, &stop).unwrap();
+                guard.run(by_text, tell, |_| {}, &stop).unwrap();
             });
             assert!(starts(&good));
             assert!(!starts(&evil), "refused");
@@ -139,7 +139,7 @@ fn a_judge_that_does_not_come_back_holds_nobody_up() {
             scope.spawn(|| {
                 let judge = |_: &Question| {
                     let _ = held.lock().unwrap().recv_timeout(Duration::from_secs(20));
-                    false
+                    Judgement::Refused
                 };
                 let tell = |it| told.lock().unwrap().push(it);
                 let beat = |hangs| {
@@ -190,7 +190,7 @@ fn answering_process() {
             std::process::exit(0);
         }
     };
-    guard.run(|_| true, |_| {}, beat, &AtomicBool::new(false)).unwrap();
+    guard.run(|_| Judgement::Allowed, |_| {}, beat, &AtomicBool::new(false)).unwrap();
 }
 
 fn answering(path: &Path) -> Child {

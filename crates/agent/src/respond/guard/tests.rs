@@ -3,6 +3,8 @@ use std::fs;
 use super::*;
 use crate::verdict::Verdict;
 
+/// Read in some seconds.
+const LONG_BYTES: u64 = 4 << 30;
 const CHILD: &str = "GARRISON_TEST_GUARD_OF";
 
 /// The guard process of the tests below; nothing but that when started by hand.
@@ -70,6 +72,13 @@ impl Drop for Tmpfs {
     }
 }
 
+fn guarding(place: &Path) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.args(["--exact", "respond::guard::tests::guarding_process", "--nocapture"]);
+    command.env(CHILD, place).stderr(Stdio::null());
+    command
+}
+
 fn starts(path: &Path) -> bool {
     // A timer outside, whatever becomes of the guard.
     let mut command = Command::new("timeout");
@@ -97,12 +106,7 @@ fn what_is_refused_does_not_start_and_a_stopped_guard_holds_nobody_up() {
         let digest: Digest = Sha256::digest(fs::read(&evil).unwrap()).into();
         let (stop, news) = (AtomicBool::new(false), Mutex::new(Vec::new()));
         let place = tmpfs.0.path().to_owned();
-        let command = || {
-            let mut command = Command::new("/proc/self/exe");
-            command.args(["--exact", "respond::guard::tests::guarding_process", "--nocapture"]);
-            command.env(CHILD, &place).stderr(Stdio::null());
-            command
-        };
+        let command = || guarding(&place);
         let guards = |it: &News| matches!(it, News::Guards { unguarded: 0, .. });
         let ups = || news.lock().unwrap().iter().filter(|it| guards(it)).count();
         let has = |is: &dyn Fn(&News) -> bool| news.lock().unwrap().iter().any(is);
@@ -135,6 +139,61 @@ fn what_is_refused_does_not_start_and_a_stopped_guard_holds_nobody_up() {
     };
     std::thread::spawn(test).join().unwrap();
     assert!(SILENT_MAX < Duration::from_secs(1));
+}
+
+/// Two programs that take seconds to read are started at once, more often than threads answer:
+/// they are let start and told, nobody else waits for them, the guard stays, and once they have
+/// been read they are judged.
+#[test]
+fn a_long_content_holds_nobody_up() {
+    let test = || {
+        let Some(tmpfs) = Tmpfs::new() else { return };
+        let dir = tempfile::tempdir().unwrap();
+        let verdicts = Verdicts::load(dir.path());
+        let good = tmpfs.program("good", "good");
+        // Holes: they take time to read and no memory.
+        let long = ["one", "two"].map(|it| tmpfs.program(it, it));
+        for it in &long {
+            fs::OpenOptions::new().write(true).open(it).unwrap().set_len(LONG_BYTES).unwrap();
+        }
+        let mut file = fs::File::open(&long[0]).unwrap();
+        let (mut hasher, mut buffer) = (Sha256::new(), vec![0; PIECE_BYTES]);
+        loop {
+            match file.read(&mut buffer).unwrap() {
+                0 => break,
+                length => hasher.update(&buffer[..length]),
+            }
+        }
+        verdicts.set(hasher.finalize().into(), Verdict::Malicious, "a test").unwrap();
+        let (stop, news) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+        let place = tmpfs.0.path().to_owned();
+        let command = || guarding(&place);
+        let has = |is: &dyn Fn(&News) -> bool| news.lock().unwrap().iter().any(is);
+        std::thread::scope(|scope| {
+            let _stopping = Stopping(&stop);
+            scope
+                .spawn(|| supervise(command, &verdicts, |it| news.lock().unwrap().push(it), &stop));
+            until("a guard", || has(&|it| matches!(it, News::Guards { unguarded: 0, .. })));
+            until("a first one is read too long", || {
+                starts(&long[0]);
+                has(&|it| matches!(it, News::Told(Told::Late { path, .. }) if *path == long[0]))
+            });
+            for _ in 0..4 {
+                for it in &long {
+                    scope.spawn(|| starts(it));
+                }
+            }
+            let began = Instant::now();
+            assert!(starts(&good));
+            assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+            until("what was read is refused", || {
+                starts(&long[0]);
+                has(&|it| matches!(it, News::Told(Told::Refused { path, .. }) if *path == long[0]))
+            });
+            assert!(!has(&|it| matches!(it, News::Down(_))), "{:?}", news.lock().unwrap());
+        });
+    };
+    std::thread::spawn(test).join().unwrap();
 }
 
 /// Two file systems of one table cannot be guarded: one by its kind, one because it is gone.
