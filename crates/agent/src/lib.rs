@@ -1,6 +1,7 @@
 //! What runs on a protected host: reads its state, follows its logs, decides, and tells the server.
 
 pub mod capability;
+pub mod clock;
 pub mod collect;
 pub mod costs;
 pub mod detect;

@@ -12,7 +12,7 @@ const REST_FACTOR: u32 = 50;
 /// ... but a change is never left unread longer than this.
 const REST_MAX: Duration = Duration::from_mins(1);
 
-/// Times are of one clock that never goes back.
+/// Times are of one clock; whoever sees that it was set says so.
 #[derive(Debug, Default)]
 pub struct Schedule {
     entries: Vec<Entry>,
@@ -58,6 +58,14 @@ impl Schedule {
             entry.rests_until = now + (cost * REST_FACTOR).min(REST_MAX);
             // A change told while reading may have come too late to be seen.
             entry.changed_at = entry.changed_at.filter(|it| *it > began);
+        }
+    }
+
+    /// The clock was set: what is due in a minute stays due in a minute.
+    pub fn move_clock(&mut self, by_us: i64) {
+        for it in &mut self.entries {
+            let all = [&mut it.due_at, &mut it.rests_until].into_iter().chain(&mut it.changed_at);
+            all.for_each(|at| *at = at.moved(by_us));
         }
     }
 
@@ -139,6 +147,19 @@ mod tests {
         it.changed("port", ms(1_005));
         it.read("port", ms(1_000), ms(1_010), Duration::from_millis(1));
         assert_eq!(it.due(ms(1_400)), Some("port"));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_makes_nothing_late() {
+        const HOUR_US: i64 = 3_600_000_000;
+        for by_us in [-5 * HOUR_US, 5 * HOUR_US] {
+            let mut it = schedule();
+            it.read("port", ms(0), ms(100), Duration::from_millis(100));
+            it.changed("port", ms(200));
+            it.move_clock(by_us);
+            assert_eq!(it.due(ms(5_099).moved(by_us)), None);
+            assert_eq!(it.due(ms(5_100).moved(by_us)), Some("port"));
+        }
     }
 
     #[test]

@@ -235,8 +235,9 @@ impl Engine {
     }
 
     /// Takes up what [`Self::state`] gave. What belongs to rules that are no more, or is beyond
-    /// the limits of this build, is left out and counted.
-    pub fn restore(&mut self, mut state: State) {
+    /// the limits of this build, is left out and counted. Where the clock was set back meanwhile,
+    /// the last of it was now.
+    pub fn restore(&mut self, mut state: State, now: Timestamp) {
         let share = share_bytes(self.correlations.len());
         for joined in &mut self.correlations {
             let Some(it) = self.rules.get(joined.rule) else { continue };
@@ -248,6 +249,16 @@ impl Engine {
         }
         let gone: usize = state.correlations.values().map(Memory::groups).sum();
         self.losses.correlation_entries += gone as u64;
+        let last = self.correlations.iter().filter_map(|it| it.memory.last_at()).max();
+        if let Some(last) = last.filter(|it| *it > now) {
+            self.move_clock(now.0.saturating_sub(last.0));
+        }
+    }
+
+    /// The clock was set by so many microseconds: what correlations remember moves along, so that
+    /// an attack that goes on meanwhile is still counted as one.
+    pub fn move_clock(&mut self, by_us: i64) {
+        self.correlations.iter_mut().for_each(|it| it.memory.move_clock(by_us));
     }
 
     /// Forgets all that correlations remember.

@@ -26,13 +26,23 @@ pub(crate) fn run(state: &Path, json: bool) -> anyhow::Result<bool> {
         process::say(&serde_json::to_string_pretty(&status)?);
     } else {
         let width = terminal::columns().unwrap_or(usize::MAX);
-        for line in lines(&status, process::now().since(status.at), width) {
+        for line in lines(&status, age(&status), width) {
             process::say(&line);
         }
     }
     // What the policy does not want is not missed.
     let whole = status.capabilities.iter().all(|it| matches!(it.state.as_str(), "active" | "off"));
-    Ok(whole && process::now().since(status.at) < STALE)
+    Ok(whole && age(&status) < STALE)
+}
+
+/// Of one that is yet to come nothing is known: the clock was set back since.
+fn age(status: &Status) -> Duration {
+    let now = process::now();
+    if now.is_due(status.at, STALE) {
+        now.since(status.at).max(STALE)
+    } else {
+        now.since(status.at)
+    }
 }
 
 const LABEL_WIDTH: usize = 16;

@@ -29,6 +29,18 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
+
+    /// Whether what was last done then, and is done each `every`, is due now. On a clock that was
+    /// set back it is: nothing waits for the clock to catch up.
+    pub fn is_due(self, last: Self, every: Duration) -> bool {
+        self < last || self.since(last) >= every
+    }
+
+    /// The same moment on a clock that was set by so many microseconds.
+    #[must_use]
+    pub const fn moved(self, by_us: i64) -> Self {
+        Self(self.0.saturating_add(by_us))
+    }
 }
 
 impl Add<Duration> for Timestamp {

@@ -151,7 +151,7 @@ impl Core {
         refusals.extend_from_slice(engine.refusals());
         let engine_file = dir.map(|it| it.join("rules_state.json"));
         if let Some(kept) = engine_file.as_deref().and_then(kept) {
-            engine.restore(kept);
+            engine.restore(kept, clock());
         }
         let automatic = engine.rules().map(|it| (it.id.clone(), it.automatic)).collect();
         let mut judge = Judge {
@@ -236,7 +236,7 @@ impl Core {
     /// What is due without an event, and what the sensor says of itself.
     fn tick(&mut self, now: Timestamp, out: &mut Vec<Alarm>) {
         self.enricher.tick(now, &mut self.enriched);
-        if now.since(self.looked_at) >= HEALTH_EVERY {
+        if now.is_due(self.looked_at, HEALTH_EVERY) {
             self.looked_at = now;
             let lost = self.sensor.health().lost_total();
             self.costs.set_lost(SENSOR, lost);
@@ -279,6 +279,13 @@ impl Core {
 
     pub fn set_policy(&mut self, policy: &DetectPolicy) {
         self.judge.set_policy(policy);
+    }
+
+    /// The clock was set by so many microseconds: what is counted and what waits moves along.
+    pub fn move_clock(&mut self, by_us: i64) {
+        self.enricher.move_clock(by_us);
+        self.judge.engine.move_clock(by_us);
+        self.judge.merger.move_clock(by_us);
     }
 
     /// Whitelist hits since the last time.

@@ -35,6 +35,8 @@ impl FirstSeen {
     pub fn load(file: Option<&Path>, learn: Duration, now: Timestamp) -> Self {
         let kept = file.and_then(|it| state::read(it, FILE_BYTES_MAX));
         let (began, pairs) = kept.and_then(|it| parse(&it)).unwrap_or((now, HashSet::new()));
+        // Learned under a clock that was ahead.
+        let began = began.min(now);
         let file = file.map(ToOwned::to_owned);
         Self { pairs, began, learn, file, changed: true, overflowed: 0 }
     }
@@ -57,6 +59,12 @@ impl FirstSeen {
 
     pub fn is_learned(&self, now: Timestamp) -> bool {
         now.since(self.began) >= self.learn
+    }
+
+    /// The clock was set: as much is learned as was.
+    pub fn move_clock(&mut self, by_us: i64) {
+        self.began = self.began.moved(by_us);
+        self.changed = true;
     }
 
     pub fn len(&self) -> usize {
@@ -116,6 +124,22 @@ mod tests {
         assert_eq!(it.note("exec", "/bin/ls", "/bin/sh", later), Some(true));
         std::fs::write(&file, b"GARSEEN1damaged").unwrap();
         assert!(FirstSeen::load(Some(&file), LEARN, later).is_empty());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_changes_nothing_of_how_long_was_learned() {
+        const YEAR_US: i64 = 365 * 86_400 * 1_000_000;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("seen");
+        // A host whose clock begins in 1970 and is put right later.
+        let t0 = Timestamp::from_secs(10);
+        let mut it = FirstSeen::load(Some(&file), LEARN, t0);
+        it.move_clock(56 * YEAR_US);
+        assert_eq!(it.note("exec", "a", "b", t0.moved(56 * YEAR_US)), None, "is still learned");
+        it.keep().unwrap();
+        // And one whose clock was ahead when it was first seen.
+        let it = FirstSeen::load(Some(&file), LEARN, t0);
+        assert!(!it.is_learned(t0) && it.is_learned(t0 + LEARN));
     }
 
     #[test]

@@ -148,6 +148,8 @@ enum Done {
 #[derive(Debug)]
 struct Slot {
     image: Arc<Image>,
+    /// Its digest is wanted and not there yet.
+    owes_digest: bool,
     generation: u64,
     used: u64,
 }
@@ -248,12 +250,10 @@ impl Images {
             size: file.size,
         };
         self.clock += 1;
-        // What ran before the sensor and is started anew before the worker came to it.
-        let is_behind = reading == Reading::Now
-            && identity.size <= AT_ONCE_BYTES_MAX.min(self.left_bytes)
-            && self.waiting.contains(&identity);
+        // Started anew before the worker came to it, or after it could not.
+        let may_read = reading == Reading::Now && self.has_room(identity.size, now);
         if let Some(slot) = self.slots.get_mut(&identity)
-            && !(is_behind && slot.image.sha256.is_none())
+            && !(may_read && slot.owes_digest)
             && slot.generation == self.generation
             && *slot.image.path == *path
             && slot.image.links == file.links
@@ -263,10 +263,20 @@ impl Images {
         }
         image.identity = Some(identity);
         (image.mode, image.uid, image.links) = (file.mode, file.uid, file.links);
-        self.fill(&mut image, identity, pid, (now, reading));
+        let wants_digest = self.fill(&mut image, identity, pid, (now, reading));
         let image = Arc::new(image);
-        self.keep(identity, Arc::clone(&image));
+        let owes_digest = wants_digest && image.sha256.is_none();
+        self.keep(identity, Arc::clone(&image), owes_digest);
         image
+    }
+
+    /// So much may be read on the thread of events in this second.
+    fn has_room(&mut self, bytes: u64, now: Timestamp) -> bool {
+        if self.second != now.as_secs() {
+            self.second = now.as_secs();
+            self.left_bytes = PER_SECOND_BYTES_MAX;
+        }
+        bytes <= AT_ONCE_BYTES_MAX.min(self.left_bytes)
     }
 
     /// What the worker finished since the last time, and whether packages are to be read again.
@@ -291,7 +301,7 @@ impl Images {
                 }
             }
         }
-        if now.since(self.looked_at) >= PACKAGES_EVERY && !self.refreshing {
+        if now.is_due(self.looked_at, PACKAGES_EVERY) && !self.refreshing {
             self.looked_at = now;
             if !self.sources.packages.is_current(&self.root) {
                 self.refreshing = self.jobs.try_send(Job::Refresh).is_ok();
@@ -314,16 +324,18 @@ impl Images {
             (image.kind, image.true_name) = (known.kind, Some(known.name.as_str().into()));
         }
         slot.image = Arc::new(image);
+        slot.owes_digest = false;
         Some(Arc::clone(&slot.image))
     }
 
+    /// True: the digest is wanted, whether it is there yet or not.
     fn fill(
         &mut self,
         image: &mut Image,
         identity: FileIdentity,
         pid: u32,
         when: (Timestamp, Reading),
-    ) {
+    ) -> bool {
         // A path of another mount namespace is not the host's file.
         let here = self.root.metadata(&*image.path).ok().filter(|it| {
             (it.inode, it.size) == (identity.inode, identity.size)
@@ -345,13 +357,15 @@ impl Images {
             .package
             .as_deref()
             .and_then(|it| self.sources.digests.of(&self.root, it, &image.path));
-        if image.package.is_none() || wanted.is_some() {
+        let wants_digest = image.package.is_none() || wanted.is_some();
+        if wants_digest {
             let paths = [format!("/proc/{pid}/exe"), image.path.to_string()];
             self.digest(image, identity, paths, wanted, when);
         }
         if image.true_name.is_none() {
             self.recognise(image, identity, pid);
         }
+        wants_digest
     }
 
     /// Reads the content now, or has the worker do it.
@@ -363,11 +377,7 @@ impl Images {
         wanted: Option<FileDigest>,
         (now, reading): (Timestamp, Reading),
     ) {
-        if self.second != now.as_secs() {
-            self.second = now.as_secs();
-            self.left_bytes = PER_SECOND_BYTES_MAX;
-        }
-        if reading == Reading::Now && identity.size <= AT_ONCE_BYTES_MAX.min(self.left_bytes) {
+        if reading == Reading::Now && self.has_room(identity.size, now) {
             self.left_bytes = self.left_bytes.saturating_sub(identity.size);
             let digested = open_same(&self.root, &paths, identity)
                 .and_then(|it| digest_and_compare(it, identity.size, wanted).ok());
@@ -434,7 +444,7 @@ impl Images {
         })
     }
 
-    fn keep(&mut self, identity: FileIdentity, image: Arc<Image>) {
+    fn keep(&mut self, identity: FileIdentity, image: Arc<Image>, owes_digest: bool) {
         if self.slots.len() >= IMAGES_MAX {
             let mut ages: Vec<u64> = self.slots.values().map(|it| it.used).collect();
             let middle = ages.len() / 2;
@@ -442,7 +452,7 @@ impl Images {
             let median = *median;
             self.slots.retain(|_, slot| slot.used > median);
         }
-        let slot = Slot { image, generation: self.generation, used: self.clock };
+        let slot = Slot { image, owes_digest, generation: self.generation, used: self.clock };
         self.slots.insert(identity, slot);
     }
 }
@@ -602,6 +612,24 @@ mod tests {
         };
         assert!(settled[0].sha256.is_some());
         assert_eq!(look(&mut images, &path).sha256, settled[0].sha256);
+    }
+
+    #[test]
+    fn what_could_not_be_read_once_is_read_the_next_time() {
+        let mut images = Images::new(HostRoot::live().unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("program");
+        std::fs::write(&path, "one").unwrap();
+        let (known, text) = (file(&path), path.to_str().unwrap());
+        let mut look = |second| {
+            let when = (Timestamp::from_secs(second), Reading::Now);
+            images.look(text, Some(&known), 0, when).sha256
+        };
+        // Out of sight for a moment: its times stay what they are.
+        std::fs::rename(folder.path(), folder.path().with_extension("moved")).unwrap();
+        assert_eq!(look(1), None);
+        std::fs::rename(folder.path().with_extension("moved"), folder.path()).unwrap();
+        assert!(look(1).is_some());
     }
 
     #[test]

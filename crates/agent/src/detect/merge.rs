@@ -81,6 +81,15 @@ impl Merger {
         });
     }
 
+    /// The clock was set: windows go on as long as they would have.
+    pub fn move_clock(&mut self, by_us: i64) {
+        for it in self.open.values_mut() {
+            let gathered = it.repeats.iter_mut().flat_map(|it| [&mut it.first_at, &mut it.last_at]);
+            let all = gathered.chain([&mut it.told_at, &mut it.seen_at]);
+            all.for_each(|at| *at = at.moved(by_us));
+        }
+    }
+
     /// Everything gathered, for the end.
     pub fn drain(&mut self) -> Vec<Finding> {
         self.open.drain().filter_map(|(_, it)| it.repeats).collect()
@@ -137,6 +146,26 @@ mod tests {
         assert!(told.len() <= 10, "{}", told.len());
         assert_eq!(told[0].last_at, Timestamp(0), "the first at once");
         assert!(told.iter().all(|it| it.first_at <= it.last_at));
+    }
+
+    #[test]
+    fn repeats_are_told_as_soon_on_a_clock_that_was_set() {
+        const HOUR_US: i64 = 3_600_000_000;
+        for by_us in [-5 * HOUR_US, 5 * HOUR_US] {
+            let mut merger = Merger::default();
+            let mut told = Vec::new();
+            let begin = Timestamp(10 * HOUR_US);
+            merger.add(finding("one", begin), begin, &mut told);
+            merger.add(finding("one", begin), begin, &mut told);
+            merger.move_clock(by_us);
+            let now = begin.moved(by_us) + Duration::from_secs(1);
+            merger.add(finding("one", now), now, &mut told);
+            merger.tick(now, &mut told);
+            assert_eq!(told.len(), 1, "gathered");
+            merger.tick(now + WINDOW_MIN, &mut told);
+            assert_eq!(told.iter().map(|it| it.occurrences).collect::<Vec<_>>(), [1, 2]);
+            assert!(told.iter().all(|it| it.first_at <= it.last_at));
+        }
     }
 
     #[test]

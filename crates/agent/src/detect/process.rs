@@ -201,6 +201,12 @@ impl Processes {
         Self { booted_at: Some(booted_at), ..Self::default() }
     }
 
+    /// The clock was set. What was said of processes that run stays as it was said.
+    pub fn move_clock(&mut self, by_us: i64) {
+        let ended = self.ended.iter_mut().map(|(at, _)| at);
+        ended.chain(self.booted_at.iter_mut()).for_each(|at| *at = at.moved(by_us));
+    }
+
     pub fn get(&self, id: Id) -> Option<&Process> {
         self.all.get(&id)
     }
@@ -374,14 +380,21 @@ impl Processes {
         self.expire(at);
     }
 
-    /// Puts the finished facts of an executable in place of those that were not.
-    pub fn replace_image(&mut self, image: &Arc<Image>) {
+    /// Puts the finished facts of an executable in place of those that were not: the processes that
+    /// they are of, with what was known before.
+    pub fn replace_image(&mut self, image: &Arc<Image>) -> Vec<(Id, Arc<Image>)> {
         self.generation += 1;
-        for process in self.all.values_mut() {
-            if process.image.identity == image.identity && process.image.path == image.path {
-                process.image = Arc::clone(image);
+        let mut changed = Vec::new();
+        for (id, process) in &mut self.all {
+            let old = &process.image;
+            if old.identity == image.identity && old.path == image.path && **old != **image {
+                if process.kind == old.kind {
+                    process.kind = image.kind;
+                }
+                changed.push((*id, std::mem::replace(&mut process.image, Arc::clone(image))));
             }
         }
+        changed
     }
 
     fn insert(&mut self, mut process: Process, at: Timestamp) -> Id {

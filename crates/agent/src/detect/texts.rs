@@ -194,7 +194,9 @@ impl Texts {
             let there = root.metadata(&path).ok();
             let stamp = there.map(|it| (it.inode, it.size, it.changed_ns));
             let settled = there.is_none_or(|it| {
-                now.0.saturating_mul(1000).saturating_sub(it.changed_ns) > LOOK_AGE_MIN_NS
+                let age_ns = now.0.saturating_mul(1000).saturating_sub(it.changed_ns);
+                // One long yet to come was made by a clock that was set back since.
+                age_ns.abs() > LOOK_AGE_MIN_NS
             });
             if stamp == self.stamps.get(&path).copied() || !settled {
                 continue;
@@ -203,7 +205,7 @@ impl Texts {
                 found.push(Unseen { path, change, is_stamped: true });
             }
         }
-        if self.again_at.is_none_or(|at| now.since(at) >= AGAIN_EVERY) {
+        if self.again_at.is_none_or(|at| now.is_due(at, AGAIN_EVERY)) {
             self.again_at = Some(now);
             found.extend(self.look_again(root));
         }

@@ -32,7 +32,7 @@ impl UserNames {
     }
 
     pub fn refresh(&mut self, root: &HostRoot, now: Timestamp) {
-        if now.since(self.looked_at) < LOOK_EVERY {
+        if !now.is_due(self.looked_at, LOOK_EVERY) {
             return;
         }
         self.looked_at = now;

@@ -59,7 +59,7 @@ pub async fn supervise(program: &Path, home: &Path) -> Result<(), InstallError> 
         let input = agent.stdin.take();
         let ended = tokio::select! {
             ended = agent.wait() => ended,
-            () = hangs(&alive, began, SILENT_MAX) => {
+            () = hangs(&alive, SILENT_MAX) => {
                 tracing::error!("the agent hangs, it is ended");
                 let _ = agent.kill().await;
                 agent.wait().await
@@ -145,17 +145,18 @@ fn start(program: &Path, home: &Path) -> Result<Child, InstallError> {
 }
 
 /// Ready when there was no sign of life in `alive` for `silent_max`, at two looks: a machine that
-/// slept shows an old one at the first.
-pub(super) async fn hangs(alive: &Path, began: Instant, silent_max: Duration) {
+/// slept shows an old one at the first. A sign is that the time of the file is another one; what
+/// time it is says nothing, because somebody may have set the clock.
+pub(super) async fn hangs(alive: &Path, silent_max: Duration) {
     let look = ALIVE_LOOK.min(silent_max / 4);
-    let mut missed = 0;
+    let (mut sign, mut heard, mut missed) = (None, Instant::now(), 0);
     while missed < 2 {
         tokio::time::sleep(look).await;
-        let sign = fs::metadata(alive).and_then(|it| it.modified()).ok();
-        let age = sign.and_then(|it| it.elapsed().ok()).unwrap_or(silent_max);
-        // One of an earlier run is older than this run.
-        let silent = age.min(began.elapsed()) >= silent_max;
-        missed = if silent { missed + 1 } else { 0 };
+        let found = fs::metadata(alive).and_then(|it| it.modified()).ok();
+        if found != sign {
+            (sign, heard) = (found, Instant::now());
+        }
+        missed = if heard.elapsed() >= silent_max { missed + 1 } else { 0 };
     }
 }
 

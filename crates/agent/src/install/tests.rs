@@ -96,7 +96,7 @@ async fn an_agent_without_a_sign_of_life_hangs() {
     let dir = tempfile::tempdir().unwrap();
     let alive = dir.path().join(supervise::ALIVE_FILE);
     let span = std::time::Duration::from_millis(400);
-    let hangs = || supervise::hangs(&alive, std::time::Instant::now(), span);
+    let hangs = || supervise::hangs(&alive, span);
     let signs = async {
         loop {
             fs::write(&alive, "").unwrap();
@@ -110,6 +110,21 @@ async fn an_agent_without_a_sign_of_life_hangs() {
     }
     let silent = tokio::time::timeout(span * 20, hangs()).await;
     assert!(silent.is_ok(), "the signs stayed out");
+    // On a clock that is set an hour back and forth, signs are signs.
+    let hour = std::time::Duration::from_hours(1);
+    let signs = async {
+        let mut clock = fs::metadata(dir.path()).unwrap().modified().unwrap();
+        for count in 1.. {
+            clock = if count % 2 == 0 { clock + hour * count } else { clock - hour * count };
+            fs::File::create(&alive).unwrap().set_modified(clock).unwrap();
+            tokio::time::sleep(span / 8).await;
+        }
+    };
+    tokio::select! {
+        () = hangs() => panic!("it gave signs"),
+        () = signs => {}
+        () = tokio::time::sleep(span * 4) => {}
+    }
 }
 
 #[test]

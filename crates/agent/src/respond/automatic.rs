@@ -72,6 +72,8 @@ impl Automatic {
             Offer::Block => block(finding),
             Offer::Isolate => isolate(finding),
         }?;
+        // Those of a clock that was set back since are counted from now on.
+        self.answered.iter_mut().for_each(|it| it.0 = it.0.min(now));
         while self.answered.front().is_some_and(|it| now.since(it.0) >= HOUR) {
             self.answered.pop_front();
         }

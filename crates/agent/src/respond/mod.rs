@@ -256,6 +256,14 @@ impl Responder {
         told.into_iter().map(blocked_record).chain(reports).collect()
     }
 
+    /// The clock was set; the kernel counts the time of a block by another one.
+    pub fn move_clock(&mut self, by_us: i64) {
+        self.blocker.move_clock(by_us);
+        for (it, _) in &mut self.blocks {
+            it.until = it.until.moved(by_us);
+        }
+    }
+
     /// Everything that is blocked, with its counters.
     pub fn counters(&mut self, now: Timestamp) -> Vec<Record> {
         self.blocker.list(now).into_iter().map(blocked_record).collect()
@@ -521,7 +529,7 @@ impl Responder {
     }
 
     fn look_whom_to_protect(&mut self, now: Timestamp) {
-        let due = self.servers_asked.is_none_or(|it| now.since(it) >= SERVERS_EVERY);
+        let due = self.servers_asked.is_none_or(|it| now.is_due(it, SERVERS_EVERY));
         if due {
             self.servers_asked = Some(now);
             self.protected.server = protected::of_servers(&self.servers);

@@ -18,6 +18,7 @@ use model::wire::{AssetDigest, CapabilityState, ItemState, Record, ScanItem, Sca
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use crate::clock::{ClockWatch, running};
 use crate::collect::changes::ListenerWatch;
 use crate::collect::{self, Cadence, Collected, Collector};
 use crate::history::{Observation, Tables};
@@ -82,6 +83,7 @@ pub(super) struct AssetWorker {
     listeners: Option<ListenerWatch>,
     listeners_at: Timestamp,
     accounts: Option<mpsc::Sender<Order>>,
+    watch: ClockWatch,
     clock: fn() -> Timestamp,
 }
 
@@ -120,6 +122,7 @@ impl AssetWorker {
             listeners: ListenerWatch::open().ok(),
             listeners_at: now,
             accounts: None,
+            watch: ClockWatch::default(),
             clock,
         }
     }
@@ -144,6 +147,9 @@ impl AssetWorker {
         }
         loop {
             let now = (self.clock)();
+            if let Some(by_us) = self.watch.set_by(now, running()) {
+                self.schedule.move_clock(by_us);
+            }
             let wait = if self.scans.is_empty() {
                 self.schedule.sleep(now).unwrap_or(LISTENERS_EVERY).min(LISTENERS_EVERY)
             } else {
@@ -193,7 +199,7 @@ impl AssetWorker {
     /// The kernel does not tell of new listeners, but comparing them costs next to nothing.
     fn watch_listeners(&mut self) {
         let now = (self.clock)();
-        if now.since(self.listeners_at) < LISTENERS_EVERY {
+        if !now.is_due(self.listeners_at, LISTENERS_EVERY) {
             return;
         }
         self.listeners_at = now;
@@ -224,7 +230,7 @@ impl AssetWorker {
         let (began, cpu) = ((self.clock)(), thread_cpu());
         let Collected { rows, skipped, complete } = self.inspector.collect(collector, began);
         let kind = collector.spec.kind;
-        let due = self.announced.get(kind).is_none_or(|it| began.since(*it) >= ANNOUNCE_EVERY);
+        let due = self.announced.get(kind).is_none_or(|it| began.is_due(*it, ANNOUNCE_EVERY));
         let announce = due || !scan.is_empty();
         if announce {
             self.announced.insert(kind, began);

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::content::Catalogue;
 use model::because;
@@ -20,6 +20,7 @@ use sensor::Tier;
 
 use super::assets::Input;
 use super::reporter::Reporter;
+use crate::clock::{ClockWatch, running};
 use crate::costs::Costs;
 use crate::detect::core::{RULES, SENSOR};
 use crate::detect::{Alarm, Core, DetectError, Opening, Options};
@@ -116,6 +117,7 @@ struct State {
     kept_at: Timestamp,
     processes_at: Timestamp,
     has_new_processes: bool,
+    watch: ClockWatch,
 }
 
 impl State {
@@ -130,6 +132,7 @@ impl State {
             kept_at: now,
             processes_at: now,
             has_new_processes: false,
+            watch: ClockWatch::default(),
         }
     }
 
@@ -137,7 +140,7 @@ impl State {
         let mut pause = PAUSE_MIN;
         let mut failure = None;
         loop {
-            let began = (self.worker.clock)();
+            let began = Instant::now();
             let life = catch_unwind(AssertUnwindSafe(|| self.live(orders, failure.take())));
             let reason = match life {
                 Ok(End::Stopped) => return,
@@ -154,7 +157,7 @@ impl State {
                 cause = reason
             );
             self.worker.reporter.one(PROCESSES, CapabilityState::Degraded, why);
-            if (self.worker.clock)().since(began) > PAUSE_MAX {
+            if began.elapsed() > PAUSE_MAX {
                 pause = PAUSE_MIN;
             }
             if self.waits(orders, pause) {
@@ -168,9 +171,9 @@ impl State {
 
     /// True: told to stop meanwhile.
     fn waits(&mut self, orders: &Receiver<Order>, pause: Duration) -> bool {
-        let end = (self.worker.clock)() + pause;
+        let end = Instant::now() + pause;
         loop {
-            let left = end.since((self.worker.clock)());
+            let left = end.saturating_duration_since(Instant::now());
             match orders.recv_timeout(left) {
                 Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
                 Ok(Order::Policy(policy)) => self.worker.policy = *policy,
@@ -267,14 +270,21 @@ impl State {
 
     fn housekeeping(&mut self, core: &mut Core) {
         let now = (self.worker.clock)();
+        if let Some(by_us) = self.watch.set_by(now, running()) {
+            tracing::warn!(
+                by_s = by_us / 1_000_000,
+                "the clock was set, what is counted moves along"
+            );
+            core.move_clock(by_us);
+        }
         self.has_new_processes |= core.take_new_processes();
-        if self.has_new_processes && now.since(self.processes_at) >= PROCESSES_EVERY {
+        if self.has_new_processes && now.is_due(self.processes_at, PROCESSES_EVERY) {
             self.processes_at = now;
             // A full channel means a busy asset thread: it is told the next time.
             self.has_new_processes =
                 self.worker.assets.try_send(Input::Changed("process")).is_err();
         }
-        if now.since(self.status_at) >= STATUS_EVERY {
+        if now.is_due(self.status_at, STATUS_EVERY) {
             self.status_at = now;
             self.report(core);
             for it in core.take_hits() {
@@ -285,7 +295,7 @@ impl State {
                 tracing::warn!(%error, "the status file could not be written");
             }
         }
-        if now.since(self.kept_at) >= KEEP_EVERY {
+        if now.is_due(self.kept_at, KEEP_EVERY) {
             self.kept_at = now;
             keep(core);
         }

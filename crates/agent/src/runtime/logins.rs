@@ -18,6 +18,7 @@ use model::wire::{LoginSeen, Record, WhitelistHits};
 use tokio::sync::mpsc;
 
 use super::reporter::Reporter;
+use crate::clock::{ClockWatch, running};
 use crate::respond::answers::Answers;
 use crate::spool::{Lane, Spool};
 use crate::watch::WatchEvent;
@@ -58,6 +59,7 @@ pub(super) struct LoginWorker {
     dropped: u64,
     pending: Vec<Finding>,
     overflowed: u64,
+    watch: ClockWatch,
     clock: fn() -> Timestamp,
 }
 
@@ -86,6 +88,7 @@ impl LoginWorker {
             changed: false,
             pending: Vec::new(),
             overflowed: 0,
+            watch: ClockWatch::default(),
             clock,
         })
     }
@@ -117,7 +120,7 @@ impl LoginWorker {
     }
 
     fn decide(&mut self, events: impl Iterator<Item = WatchEvent>) {
-        let now = (self.clock)();
+        let now = self.now();
         let mut logins = Vec::new();
         for event in events {
             match event {
@@ -159,18 +162,27 @@ impl LoginWorker {
         }
     }
 
-    fn tick(&mut self) {
+    /// Reads the clock, and has what is counted move along where it was set.
+    fn now(&mut self) -> Timestamp {
         let now = (self.clock)();
+        if let Some(by_us) = self.watch.set_by(now, running()) {
+            self.correlator.move_clock(by_us);
+        }
+        now
+    }
+
+    fn tick(&mut self) {
+        let now = self.now();
         let told = self.correlator.tick(now);
         self.pending.extend(told);
         let dropped = self.spool.stats().telemetry.dropped;
         self.pending.extend(self.health.telemetry_lost(self.dropped, dropped, now));
         self.dropped = dropped;
         self.send();
-        if now.since(self.hits_told_at) >= HITS_EVERY {
+        if now.is_due(self.hits_told_at, HITS_EVERY) {
             self.tell_hits(now);
         }
-        if self.changed && now.since(self.kept_at) >= KEEP_EVERY {
+        if self.changed && now.is_due(self.kept_at, KEEP_EVERY) {
             self.kept_at = now;
             self.keep();
         }

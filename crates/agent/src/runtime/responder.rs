@@ -12,6 +12,7 @@ use model::time::Timestamp;
 use model::wire::{CapabilityState, Record, Task};
 
 use super::reporter::Reporter;
+use crate::clock::{ClockWatch, running};
 use crate::respond::Responder;
 use crate::respond::automatic::Action;
 use crate::spool::{Lane, Spool};
@@ -46,6 +47,7 @@ pub struct Worker {
     seen: Option<Timestamp>,
     counted_at: Instant,
     flushed_at: Option<Instant>,
+    watch: ClockWatch,
     clock: fn() -> Timestamp,
 }
 
@@ -64,6 +66,7 @@ impl Worker {
             seen: None,
             counted_at: Instant::now(),
             flushed_at: None,
+            watch: ClockWatch::default(),
             clock,
         }
     }
@@ -123,6 +126,11 @@ impl Worker {
 
     fn tick(&mut self) {
         let now = (self.clock)();
+        if let Some(by_us) = self.watch.set_by(now, running()) {
+            self.responder.move_clock(by_us);
+            let seen = self.asked.iter_mut().map(|(_, at)| at).chain(&mut self.seen);
+            seen.for_each(|at| *at = at.moved(by_us));
+        }
         self.look_at_server(now);
         let records = self.responder.tick(now, self.seen);
         self.tell(records);

@@ -153,7 +153,7 @@ pub fn start(config: WatchConfig, tx: Sender<WatchEvent>) -> std::io::Result<Wat
                     return;
                 }
             }
-            if clock.now.since(kept_at) >= KEEP_EVERY {
+            if clock.now.is_due(kept_at, KEEP_EVERY) {
                 kept_at = clock.now;
                 watcher.keep();
             }
@@ -253,7 +253,7 @@ impl Watcher {
 
     /// Reads what is new everywhere. The flag says that there is more to read right away.
     pub fn poll(&mut self, clock: Clock) -> (Vec<WatchEvent>, bool) {
-        let look = self.looked_at.is_none_or(|it| clock.now.since(it) >= LOOK_EVERY);
+        let look = self.looked_at.is_none_or(|it| clock.now.is_due(it, LOOK_EVERY));
         if look {
             self.looked_at = Some(clock.now);
             self.find_logs();

@@ -133,6 +133,15 @@ impl Alarms {
         told
     }
 
+    /// Lines keep the times that they were written with.
+    pub(crate) fn move_clock(&mut self, by_us: i64) {
+        for (_, it) in self.open.iter_mut() {
+            for at in [&mut it.first_at, &mut it.last_at, &mut it.told_at] {
+                *at = at.moved(by_us);
+            }
+        }
+    }
+
     pub(crate) fn evicted(&self) -> u64 {
         self.open.evicted()
     }

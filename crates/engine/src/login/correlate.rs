@@ -256,6 +256,24 @@ impl Correlator {
         self.state.alarms.tick(now, keep_for, |id| rules.get(id), refresh)
     }
 
+    /// The clock was set by so many microseconds: what is counted moves along, so that guesses
+    /// before and after are counted together.
+    pub fn move_clock(&mut self, by_us: i64) {
+        let by_s = by_us.div_euclid(1_000_000);
+        let State { connections, sources, accounts, alarms, history: _ } = &mut self.state;
+        connections.move_clock(by_us);
+        alarms.move_clock(by_us);
+        for (_, it) in sources.iter_mut() {
+            let failures = it.failures.iter_mut().map(|(at, _)| at);
+            let all = failures.chain(it.users.values_mut()).chain([&mut it.last_at_s]);
+            all.for_each(|at| *at = at.saturating_add(by_s));
+        }
+        for (_, it) in accounts.iter_mut() {
+            let all = it.sources.values_mut().chain([&mut it.last_at_s]);
+            all.for_each(|at| *at = at.saturating_add(by_s));
+        }
+    }
+
     fn failed(&mut self, attempt: &Attempt, places: &Places, now: Timestamp) -> Vec<Finding> {
         let merged = self.state.connections.add(attempt);
         let address = merged.origin.address();

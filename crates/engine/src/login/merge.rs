@@ -70,6 +70,12 @@ impl Connections {
     }
 }
 
+impl Connections {
+    pub(crate) fn move_clock(&mut self, by_us: i64) {
+        self.by_key.iter_mut().for_each(|(_, it)| it.last_at = it.last_at.moved(by_us));
+    }
+}
+
 impl Connection {
     fn failures(&self) -> u32 {
         self.tried.max(self.pam).max(self.other)

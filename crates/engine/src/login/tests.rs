@@ -174,6 +174,31 @@ fn the_alarm_comes_with_the_failure_that_reaches_the_threshold() {
 }
 
 #[test]
+fn guesses_before_and_after_the_clock_is_set_are_counted_together() {
+    const HOUR: i64 = 3_600;
+    for set_s in [-5 * HOUR, 5 * HOUR] {
+        let mut host = Host::new(LoginPolicy::default());
+        let guess = |host: &mut Host, n: i64, at: i64| {
+            let say = format!("Failed password for root from 203.0.113.9 port {n} ssh2");
+            host.say(at, &format!("sshd[{n}]"), &say);
+        };
+        let begin = 1_773_144_000;
+        (1..=3).for_each(|n| guess(&mut host, n, begin + n));
+        host.correlator.move_clock(set_s * 1_000_000);
+        guess(&mut host, 4, begin + 4 + set_s);
+        assert_eq!(host.found.len(), 0, "{set_s}");
+        guess(&mut host, 5, begin + 5 + set_s);
+        assert_eq!(host.found.iter().map(|it| it.occurrences).sum::<u64>(), 5, "{set_s}");
+        assert!(host.found.iter().all(|it| it.first_at <= it.last_at));
+        // And those after it reach the open alarm.
+        host.correlator.move_clock(-set_s * 1_000_000);
+        guess(&mut host, 6, begin + 60);
+        host.found.extend(host.correlator.tick(Timestamp::from_secs(begin + 120)));
+        assert_eq!(host.found.iter().map(|it| it.occurrences).sum::<u64>(), 6, "{set_s}");
+    }
+}
+
+#[test]
 fn whitelisted_log_ins_raise_nothing() {
     let entry = |address: Option<&str>, user: Option<&str>| LoginWhitelistEntry {
         address: address.map(str::to_owned),

@@ -370,6 +370,16 @@ impl Memory {
         if self.is_bounded() && self.bytes <= share { Ok(self) } else { Err(self.groups.len()) }
     }
 
+    /// When something was last noted.
+    pub(crate) fn last_at(&self) -> Option<Timestamp> {
+        self.groups.values().map(|it| it.touched).max()
+    }
+
+    /// The clock was set: every moment is now another one.
+    pub(crate) fn move_clock(&mut self, by_us: i64) {
+        self.groups.values_mut().for_each(|it| it.move_clock(by_us));
+    }
+
     pub(crate) fn groups(&self) -> usize {
         self.groups.len()
     }
@@ -402,6 +412,13 @@ impl Window {
             self.entries.pop_front();
             *lost += 1;
         }
+    }
+
+    fn move_clock(&mut self, by_us: i64) {
+        let entries = self.entries.iter_mut().map(|(at, _)| at);
+        let chain = self.chain.iter_mut().flatten();
+        let others = self.told.iter_mut().chain([&mut self.touched]);
+        entries.chain(chain).chain(others).for_each(|at| *at = at.moved(by_us));
     }
 
     /// Tells when the condition begins to hold, and again once each span while it goes on.

@@ -382,7 +382,7 @@ fn correlated(correlation: &str, events: &[(i64, &str, &str)]) -> Vec<i64> {
         // What correlations remember survives a restart between any two events.
         let state = serde_json::to_string(&engine.state()).unwrap();
         engine.forget();
-        engine.restore(serde_json::from_str(&state).unwrap());
+        engine.restore(serde_json::from_str(&state).unwrap(), event.at);
         fired.extend(engine.evaluate(&event).iter().map(|it| {
             assert_eq!(it.rule.id, "rc");
             *second
@@ -411,6 +411,50 @@ fn correlations() {
     assert_eq!(correlated(ordered, &[a(0), a(8), (12, "/b", "u")]), [12]);
     let alias = "{type: temporal, rules: [a, b], group-by: [who], timespan: 10s, aliases: {who: {a: User, b: User}}}";
     assert_eq!(correlated(alias, &[a(0), (1, "/b", "u")]), [1]);
+}
+
+/// A third event within the span counts whatever the clock did since the first two, also over a
+/// restart, and one beyond it does not.
+#[test]
+fn a_clock_that_is_set_neither_hides_nor_makes_an_alarm() {
+    const HOUR: i64 = 3_600;
+    let kinds = [
+        "{type: event_count, rules: [a], group-by: [User], timespan: 10s, condition: {gte: 3}}",
+        "{type: value_count, rules: [a], group-by: [User], timespan: 10s, condition: {field: CommandLine, gte: 3}}",
+        "{type: temporal, rules: [a, b], group-by: [User], timespan: 10s}",
+        "{type: temporal_ordered, rules: [a, b], group-by: [User], timespan: 10s}",
+    ];
+    // Seconds from the first event to the last, whether the engine hears of the change or is off
+    // meanwhile, and whether the rule holds then.
+    let cases = [(8, true, true), (12, true, false), (8, false, true)];
+    for (kind, set_s) in kinds.iter().flat_map(|kind| [(kind, -5 * HOUR), (kind, 5 * HOUR)]) {
+        for (after_s, hears, fires) in cases.into_iter().filter(|it| it.1 || set_s < 0) {
+            let files = [
+                user("a.yml", &sigma("ra", "a", "{Image: /a}")),
+                user("b.yml", &sigma("rb", "b", "{Image: /b}")),
+                user("c.yml", &format!("title: c\nid: rc\nname: c\ncorrelation: {kind}\n")),
+            ];
+            let mut engine = engine(&files);
+            let at = |engine: &mut Engine, second: i64, image: &str| {
+                let line = second.to_string();
+                let mut event = event(&[("Image", image), ("User", "u"), ("CommandLine", &line)]);
+                event.at = Timestamp::from_secs(50 * HOUR + second);
+                engine.evaluate(&event).len()
+            };
+            assert_eq!(at(&mut engine, 0, "/a") + at(&mut engine, 1, "/a"), 0, "{kind}");
+            if hears {
+                engine.move_clock(set_s * 1_000_000);
+            } else {
+                let state = serde_json::to_string(&engine.state()).unwrap();
+                engine.forget();
+                let now = Timestamp::from_secs(50 * HOUR + after_s + set_s);
+                engine.restore(serde_json::from_str(&state).unwrap(), now);
+            }
+            let last = if kind.contains("temporal") { "/b" } else { "/a" };
+            let found = at(&mut engine, after_s + set_s, last);
+            assert_eq!(found > 0, fires, "{kind} set by {set_s} s, after {after_s} s");
+        }
+    }
 }
 
 #[test]
@@ -482,7 +526,7 @@ fn many_moments_are_bounded_by_their_bytes() {
     // What one run keeps the next one takes.
     let lost = engine.losses();
     engine.forget();
-    engine.restore(serde_json::from_str(&kept).unwrap());
+    engine.restore(serde_json::from_str(&kept).unwrap(), Timestamp::from_secs(12_000));
     assert_eq!(engine.losses(), lost);
     assert_eq!(serde_json::to_string(&engine.state()).unwrap().len(), kept.len());
 }

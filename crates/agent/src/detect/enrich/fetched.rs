@@ -44,6 +44,10 @@ impl Fetched {
         self.0.insert(path, (at, Arc::clone(name)));
     }
 
+    pub(super) fn move_clock(&mut self, by_us: i64) {
+        self.0.values_mut().for_each(|(at, _)| *at = at.moved(by_us));
+    }
+
     fn moved(&mut self, from: &str, to: &str) {
         if let Some(it) = self.0.remove(from) {
             self.0.insert(to.to_owned(), it);

@@ -48,6 +48,12 @@ pub(super) struct Pending {
     process: Id,
 }
 
+impl Pending {
+    pub(super) fn times(&mut self) -> [&mut Timestamp; 2] {
+        [&mut self.due, &mut self.event.at]
+    }
+}
+
 impl Enricher {
     pub(super) fn file(
         &mut self,
@@ -56,8 +62,13 @@ impl Enricher {
         change: &FileChange,
         out: &mut Vec<Enriched>,
     ) {
-        // The agent reads accounts and their state all day long; that is its work.
-        if matches!(change, FileChange::OpenRead { .. }) && task.pid == self.own_pid {
+        // The agent reads accounts and their state all day long; that is its work, and that of
+        // another one on this host.
+        let acts_for_agent = || {
+            let process = self.processes.of_pid(task.pid);
+            task.pid == self.own_pid || process.is_some_and(|it| self.is_agent(it))
+        };
+        if matches!(change, FileChange::OpenRead { .. }) && acts_for_agent() {
             return;
         }
         let Some(told) = Told::of(change) else { return };

@@ -24,7 +24,7 @@ use model::event::{Descriptor, Namespaces, Task, What};
 use model::time::Timestamp;
 
 use super::first_seen::{self, FirstSeen};
-use super::image::Images;
+use super::image::{Image, Images};
 use super::names::{ImageKind, Role, is_temporary};
 use super::process::{Id, Process, Processes};
 use super::texts::Texts;
@@ -51,6 +51,8 @@ const GONE_WRITERS_MAX: usize = 256;
 const ACCOUNT_WRITERS_MAX: usize = 64;
 /// From such a change until the sweep has seen it: twice what lies between two of its looks.
 const ACCOUNT_WRITER_AGE_MAX: Duration = Duration::from_mins(1);
+/// Processes of one program that are told again once its digest is there.
+const LATE_MAX: usize = 64;
 /// Inode of the first user namespace: `PROC_USER_INIT_INO` of linux/proc_ns.h.
 const INIT_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
 
@@ -205,10 +207,39 @@ impl Enricher {
     /// What is due without an event: finished digests, texts that have settled, new accounts.
     pub fn tick(&mut self, now: Timestamp, out: &mut Vec<Enriched>) {
         for image in self.images.settle(now) {
-            self.processes.replace_image(&image);
+            self.learn(&image, now, out);
         }
         self.users.refresh(self.images.root(), now);
         self.settle_files(now, out);
+    }
+
+    /// A digest that came after the start of the program, because it is large or many started at
+    /// once. What it says against the program is told as if it started now.
+    fn learn(&mut self, image: &Arc<Image>, now: Timestamp, out: &mut Vec<Enriched>) {
+        let is_judged = image.sha256.is_some_and(|it| self.verdicts.of(&it).is_some());
+        let is_news = |old: &Image| {
+            is_judged
+                || (image.verified == Some(false) && old.verified.is_none())
+                || (image.true_name.is_some() && old.true_name.is_none())
+        };
+        let run_it = self.processes.replace_image(image).into_iter();
+        let mut run_it: Vec<_> = run_it.filter(|(_, old)| is_news(old)).map(|it| it.0).collect();
+        run_it.sort_unstable();
+        for id in run_it.into_iter().take(LATE_MAX) {
+            let mut event = self.begin(Category::ProcessCreation, now, id, None);
+            self.set_stdio(&mut event, id);
+            out.push(Enriched { event, process: Some(id) });
+        }
+    }
+
+    /// The clock was set by so many microseconds.
+    pub fn move_clock(&mut self, by_us: i64) {
+        self.processes.move_clock(by_us);
+        self.first_seen.move_clock(by_us);
+        self.fetched.move_clock(by_us);
+        let writers = self.account_writers.iter_mut().map(|(_, at)| at);
+        let waiting = self.pending.iter_mut().flat_map(file::Pending::times);
+        writers.chain(waiting).for_each(|at| *at = at.moved(by_us));
     }
 
     /// Ends processes whose end was not told, after a loss.

@@ -432,3 +432,38 @@ fn a_system_made_in_a_folder_has_its_own_transactions() {
         assert_eq!(shown(&told[0], &[Field::InPackageTransaction]), [inside], "{path}");
     }
 }
+
+/// Too large to be read before it is told of: what its digest says is told once it is there.
+#[test]
+fn a_digest_that_comes_late_is_told_all_the_same() {
+    use std::os::unix::fs::PermissionsExt;
+
+    use sha2::{Digest as _, Sha256};
+
+    use crate::verdict::Verdict;
+
+    let mut host = Host::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large");
+    let content = vec![7; 33 << 20];
+    std::fs::write(&path, &content).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    let digest = Sha256::digest(&content).into();
+    host.enricher.verdicts.set(digest, Verdict::Malicious, "Test.Large").unwrap();
+    let path = path.to_str().unwrap();
+    let process = host.fork(&task(1), 5_000_002);
+    let event = host.exec(&process, path, "large", none());
+    assert_eq!(shown(&event, &[Field::Image, Field::ImageVerdict]), [path, "-"]);
+    let end = std::time::Instant::now() + Duration::from_mins(1);
+    let mut told = Vec::new();
+    while told.is_empty() && std::time::Instant::now() < end {
+        let now = host.now;
+        host.enricher.tick(now, &mut told);
+        told.retain(|it| it.event.text(Field::Image) == Some(path));
+        std::thread::yield_now();
+    }
+    let fields = [Field::ProcessId, Field::ImageVerdict, Field::ImageVerdictName];
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].event.category, Category::ProcessCreation);
+    assert_eq!(shown(&told[0].event, &fields), ["5000002", "malicious", "Test.Large"]);
+}

@@ -70,7 +70,8 @@ fn judge(
     now: Timestamp,
 ) -> (Busy, Option<(u64, u64)>) {
     let fresh = Busy { started, ticks, at: now, since: None, tell_after_s: SECONDS_MIN };
-    let Some(before) = before else { return (fresh, None) };
+    // A clock that was set back says nothing of the span.
+    let Some(before) = before.filter(|it| it.at <= now) else { return (fresh, None) };
     let span_ms = u64::try_from(now.since(before.at).as_millis()).unwrap_or(u64::MAX).max(1);
     let used_ms = ticks.saturating_sub(before.ticks) * 1000 / TICKS_PER_SECOND;
     let percent = used_ms * 100 / span_ms;
@@ -110,7 +111,9 @@ mod tests {
             all.extend(told);
         }
         assert_eq!(all, [(95, 30), (95, 90)]);
-        (busy, told) = judge(Some(busy), (24 * 475, 7), at(125));
+        (busy, told) = judge(Some(busy), (25 * 475, 7), at(20));
+        assert_eq!((told, busy.since), (None, None), "a clock that was set back");
+        (busy, told) = judge(Some(busy), (25 * 475, 7), at(125));
         assert_eq!((told, busy.since), (None, None), "a pause begins anew");
     }
 

@@ -204,6 +204,17 @@ impl Blocker {
         told
     }
 
+    /// The clock was set: a block lasts as long as was said, which is what the kernel does.
+    pub fn move_clock(&mut self, by_us: i64) {
+        for it in self.entries.values_mut() {
+            let all = [&mut it.since, &mut it.until].into_iter().chain(&mut it.unless_seen);
+            all.for_each(|at| *at = at.moved(by_us));
+        }
+        if let Err(error) = self.keep() {
+            tracing::warn!(%error, "the end of blocks by the new clock could not be written down");
+        }
+    }
+
     /// Everything that is blocked, with what was dropped so far.
     pub fn list(&mut self, now: Timestamp) -> Vec<BlockedAddress> {
         self.read_counters();

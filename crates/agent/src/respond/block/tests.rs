@@ -166,6 +166,39 @@ fn an_agent_that_cut_itself_off_takes_it_back() {
     assert_eq!(SPAN_MIN, Duration::from_mins(1));
 }
 
+#[test]
+fn a_block_lasts_as_long_as_the_kernel_keeps_it_whatever_the_clock_does() {
+    const HOUR_US: i64 = 3_600_000_000;
+    for by_us in [-5 * HOUR_US, 5 * HOUR_US] {
+        in_network(move || {
+            let dir = tempfile::tempdir().unwrap();
+            let file = dir.path().join("blocked.json");
+            let (mut blocker, ..) = Blocker::open(file.clone(), START);
+            let blocks = [
+                wanted("203.0.113.1", after(3600), None),
+                wanted("203.0.113.2", after(3600), Some(60)),
+            ];
+            blocker.block(&blocks, START).unwrap();
+            blocker.move_clock(by_us);
+            let at = |seconds| after(seconds).moved(by_us);
+            assert_eq!(blocker.tick(at(59), None), []);
+            let told = blocker.tick(at(61), None);
+            assert_eq!(told.len(), 1, "the dead man");
+            assert_eq!(
+                (told[0].address.as_str(), told[0].state()),
+                ("203.0.113.2", BlockedState::Removed)
+            );
+            drop(blocker);
+            // The next agent knows too.
+            let (mut blocker, told, _) = Blocker::open(file, at(70));
+            assert_eq!(told.len(), 1);
+            assert!((3500..=3600).contains(&seen_by_nft()[0].2));
+            assert_eq!(blocker.tick(at(3601), None)[0].state(), BlockedState::Expired);
+        });
+    }
+    assert!(SPAN_MAX > SPAN_MIN);
+}
+
 /// Two networks that reach each other by one cable.
 struct Cable {
     names: [String; 2],
