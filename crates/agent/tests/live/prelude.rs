@@ -1,10 +1,10 @@
 //! Functions that scripts of scenes call. Those that a script names are put before it.
 
 /// Waits until somebody listens on a port, a hundredth of a second at a time.
-const UP: &str = r#"up() { local n=0; until [[ $(</proc/net/tcp) == *":$(printf %04X "$1") 00000000:0000 0A"* ]]; do (( n++ < 500 )) || return 1; read -rt 0.01 <> <(:); done; }
+const UP: &str = r#"up() { local n=0; until [[ $(</proc/net/tcp) == *":$(printf %04X "$1") 00000000:0000 0A"* ]]; do (( n++ < 2000 )) || return 1; read -rt 0.01 <> <(:); done; }
 "#;
 /// Waits until the host's state has been looked at once from beginning to end.
-const LOOKED: &str = r#"looked() { local n=0 from; from=$(<"$LOOKS"); until (( $(<"$LOOKS") >= from + 2 )); do (( n++ < 2000 )) || return 1; read -rt 0.01 <> <(:); done; }
+const LOOKED: &str = r#"looked() { local n=0 from; from=$(<"$LOOKS"); until (( $(<"$LOOKS") >= from + 2 )); do (( n++ < 6000 )) || return 1; read -rt 0.01 <> <(:); done; }
 "#;
 /// Runs a script in what the kernel shows of a container: a control group with the name that a
 /// runtime gives it, and namespaces of processes and mounts. It stays for a while, so that who

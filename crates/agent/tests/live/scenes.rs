@@ -41,9 +41,6 @@ pub(crate) struct Scene {
     /// Stands in the subject of alarms that are its own, whoever they are put to.
     #[serde(default)]
     pub(crate) about: Option<String>,
-    /// What it may take before it is killed, where that is more than others.
-    #[serde(default)]
-    pub(crate) seconds: Option<u32>,
     pub(crate) script: String,
 }
 

@@ -1,5 +1,6 @@
-//! Where scenes are played: a mount namespace of its own in which `/etc`, `/root`, `/var/log` and
-//! the like are copies in memory, with the sensor, the context and the rules running in it.
+//! Where scenes are played: a network of its own, and a mount namespace in which `/etc`, `/root`,
+//! `/var/log` and the like are copies in memory, with the sensor, the context and the rules running
+//! in it. The sensor sees the whole machine; what others who play on it do is left aside.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -19,6 +20,7 @@ use agent::inspect::Inspector;
 use agent::verdict::{Verdict, Verdicts};
 use engine::content::Catalogue;
 use engine::detect::Engine;
+use engine::event::{Event, Field, Value};
 use model::finding::{Evidence, Finding, Severity};
 use model::time::Timestamp;
 use sensor::{Sensor, Tier};
@@ -32,10 +34,12 @@ use super::scenes::Scene;
 
 /// Set in the process that was started again inside the namespace.
 const INSIDE: &str = "GARRISON_STAGE";
-/// What a scene may take before it is killed.
-const SCENE_S: u32 = 25;
-/// What may pass between the end of a scene and its alarm.
-const PATIENCE: Duration = Duration::from_secs(6);
+/// What a scene may take before it is killed, on a machine that has other work too.
+const SCENE_S: u32 = 60;
+/// What may pass between the end of a scene and its alarm. A quiet machine takes none of it.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Events of a scene that are shown where it was missed.
+const SHOWN_MAX: usize = 200;
 /// The same where none is expected.
 const SETTLED: Duration = Duration::from_millis(700);
 /// How long one step waits for events.
@@ -51,6 +55,8 @@ const JUDGED: [(&str, Verdict, &str); 2] =
     [("BAD", Verdict::Malicious, "Scene.Ransom"), ("ODD", Verdict::Suspicious, "Scene.Odd")];
 /// What the policy watches beyond the built-in places.
 const POLICY_WATCHES: &str = "/home/watched";
+/// How the programs begin that have a stage.
+const STAGES: &str = concat!(env!("CARGO_CRATE_NAME"), "-");
 /// Set where a process of this test only has to be there.
 const IDLES: &str = "GARRISON_IDLES";
 
@@ -65,6 +71,10 @@ pub(crate) struct Stage {
     looks: u64,
     folder: TempDir,
     found: Vec<(BTreeSet<u32>, Finding)>,
+    /// What the rules were asked about the scene that is played.
+    asked: Vec<Event>,
+    /// The longest that it took until an event was taken.
+    behind: Duration,
     played: usize,
     /// The scene that is played.
     root: u32,
@@ -80,7 +90,7 @@ pub(crate) fn on_stage(learn: Duration, body: impl FnOnce(&mut Stage)) {
     if std::env::var_os(INSIDE).is_none() {
         let test = std::thread::current().name().expect("tests have names").to_owned();
         let again = Command::new("unshare")
-            .args(["--mount", "--propagation", "private", "--"])
+            .args(["--mount", "--net", "--propagation", "private", "--"])
             .arg(std::env::current_exe().unwrap())
             .args(["--exact", &test, "--nocapture"])
             .env(INSIDE, "1")
@@ -95,8 +105,9 @@ pub(crate) fn on_stage(learn: Duration, body: impl FnOnce(&mut Stage)) {
     body(&mut stage);
 }
 
-/// Puts copies over what scenes touch.
+/// Puts copies over what scenes touch, and makes the network one where nobody else listens.
 fn cover() {
+    run("ip link set lo up");
     run("mkdir -p /run/garrison-stage && mount -t tmpfs -o size=256m stage /run/garrison-stage");
     for path in COPIED {
         run(&format!(
@@ -160,6 +171,8 @@ impl Stage {
             looks: 0,
             folder: tempfile::Builder::new().prefix("scene-").tempdir_in("/tmp").unwrap(),
             found: Vec::new(),
+            asked: Vec::new(),
+            behind: Duration::ZERO,
             played: 0,
             root: 0,
         })
@@ -182,10 +195,14 @@ impl Stage {
             let word = if absent.is_empty() { "seen  " } else { "MISSED" };
             println!("{word} {}: {}", scene.name, told.join(", "));
             if !absent.is_empty() {
-                let lost = self.sensor.health().lost_total();
+                let lost = self.sensor.health().lost;
+                let events: Vec<String> = self.asked.iter().map(shown_event).collect();
                 missed.push(format!(
-                    "{}: {absent:?}; told: {told:?}; the sensor lost {lost}; it said: {said}",
-                    scene.name
+                    "{}: {absent:?}; told: {told:?}; lost: {lost:?}; up to {:?} behind; \
+                     it said: {said}\n{}",
+                    scene.name,
+                    self.behind,
+                    events.join("\n")
                 ));
             }
         }
@@ -206,6 +223,8 @@ impl Stage {
         let peer = Peer::open();
         let out = folder.join("said");
         self.found.clear();
+        self.asked.clear();
+        self.behind = Duration::ZERO;
         let every = scene.sweeps_ms.map(Duration::from_millis);
         if every.is_some() {
             // What is there before it begins is not of this scene.
@@ -256,7 +275,7 @@ impl Stage {
         let words: &[&str] = if scene.alone { &["unshare", "--net", "bash"] } else { &["bash"] };
         let mut command = Command::new("timeout");
         command
-            .args(["-s", "KILL", &scene.seconds.unwrap_or(SCENE_S).to_string()])
+            .args(["-s", "KILL", &SCENE_S.to_string()])
             .args(words)
             .args(["-c", &script])
             .env_clear()
@@ -295,6 +314,9 @@ impl Stage {
     fn poll(&mut self, timeout: Duration) {
         let mut events = Vec::new();
         self.sensor.poll(timeout, &mut |it| events.push(it)).unwrap();
+        if let Some(oldest) = events.iter().map(|it| it.at).min() {
+            self.behind = self.behind.max(now().since(oldest));
+        }
         let mut enriched: Vec<Enriched> = Vec::new();
         for event in &events {
             self.enricher.event(event, &mut enriched);
@@ -340,10 +362,17 @@ impl Stage {
     }
 
     fn judge(&mut self, enriched: &[Enriched]) {
-        if std::env::var_os("GARRISON_SCENE_EVENTS").is_some() {
-            enriched.iter().filter(|it| self.is_of_scene(it)).for_each(show);
-        }
+        let shows = std::env::var_os("GARRISON_SCENE_EVENTS").is_some();
         for it in enriched {
+            if self.is_of_others(it) {
+                continue;
+            }
+            if self.is_of_scene(it) && self.asked.len() < SHOWN_MAX {
+                self.asked.push(it.event.clone());
+            }
+            if self.is_of_scene(it) && shows {
+                println!("{}", shown_event(&it.event));
+            }
             it.event.fields().for_each(|(field, _)| {
                 let on = field.carried_by();
                 assert!(
@@ -358,6 +387,14 @@ impl Stage {
                 self.found.push((tree(&finding), finding));
             }
         }
+    }
+
+    /// Done on another stage. Rules that count would take both for one.
+    fn is_of_others(&self, it: &Enriched) -> bool {
+        let Some(id) = it.process else { return false };
+        let own = std::process::id();
+        let above = || self.enricher.processes.ancestors(id).map(|(_, it)| it);
+        above().all(|it| it.pid != own) && above().any(|it| it.image.name().starts_with(STAGES))
     }
 
     /// Done by a descendant of the scene's root.
@@ -378,9 +415,19 @@ impl Stage {
     }
 }
 
-fn show(it: &Enriched) {
-    let fields = it.event.fields().map(|(field, value)| format!("{}={value:?}", field.name()));
-    println!("event {} {}", it.event.category, fields.collect::<Vec<_>>().join(" "));
+fn shown_event(it: &Event) -> String {
+    let is_short = |field: &Field| !matches!(field, Field::CapabilitiesEffective);
+    let fields = it.fields().filter(|(field, _)| is_short(field));
+    let fields = fields.map(|(field, value)| {
+        let value = match value {
+            Value::Text(it) => it.to_string(),
+            Value::Integer(it) => it.to_string(),
+            Value::Bool(it) => it.to_string(),
+            Value::List(it) => it.join(","),
+        };
+        format!("{}={:.100}", field.name(), value.escape_debug().to_string())
+    });
+    format!("event {} {} {}", it.at, it.category, fields.collect::<Vec<_>>().join(" "))
 }
 
 /// The processes an alarm quotes.

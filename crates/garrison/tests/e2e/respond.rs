@@ -73,6 +73,13 @@ impl Guest {
             let host = it["items"].get(0)?;
             (host["connection"] == "online").then(|| host["id"].as_str().unwrap().to_owned())
         });
+        // What starts before the sensor sees is no event.
+        client.wait(&format!("/api/v1/hosts/{host}"), DEADLINE, |it| {
+            let rows = it["host"]["capabilities"].as_array()?;
+            let is_there =
+                |id: &str| rows.iter().any(|it| it["id"] == id && it["state"] == "active");
+            (is_there("runtime_sensor") && is_there("detection_rules")).then_some(())
+        });
         Ok(Self { up, client, host, _place: place })
     }
 

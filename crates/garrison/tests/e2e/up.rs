@@ -165,6 +165,57 @@ fn starting_twice_says_so() {
     up.stop();
 }
 
+/// What the agent with its state below `data` says of itself, once it does.
+fn status(data: &Path) -> Option<serde_json::Value> {
+    let mut command = Command::new(GARRISON);
+    command.args(["agent", "status", "--json", "--state"]).arg(data.join("agent"));
+    serde_json::from_slice(&command.output().unwrap().stdout).ok()
+}
+
+/// Whether the agent has looked at least once at what runs, in the kernel too.
+fn has_looked(data: &Path) -> bool {
+    let features = status(data).map(|it| it["features"].clone()).unwrap_or_default();
+    features.as_array().is_some_and(|it| it.iter().any(|it| it["id"] == "state_sweeps"))
+}
+
+#[test]
+fn two_agents_on_one_machine_leave_each_other_alone() {
+    if !geteuid().is_root() {
+        return println!("skipped: what an agent finds of another one needs root");
+    }
+    let data = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    // The second looks around when the first is there.
+    let both = data.each_ref().map(|data| {
+        let up = Up::start(Command::new(GARRISON), data.path());
+        let client = up.sign_in();
+        let end = Instant::now() + SCAN_TIMEOUT;
+        while !has_looked(data.path()) {
+            assert!(Instant::now() < end, "it never looked: {:?}", status(data.path()));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        (up, client)
+    });
+    let pids = data.each_ref().map(|it| status(it.path()).unwrap()["pid"].clone());
+    for (mut it, data) in both.into_iter().zip(&data) {
+        it.0.line("first scan");
+        let told = it.1.get("/api/v1/findings?kind=alarm&limit=200").body;
+        for alarm in told["items"].as_array().unwrap() {
+            let whole = it.1.get(&format!("/api/v1/findings/{}", alarm["id"].as_str().unwrap()));
+            let by = processes(&whole.body);
+            assert!(!pids.iter().any(|it| by.contains(&it)), "{whole:?}");
+        }
+        let status = status(data.path()).unwrap();
+        assert_eq!(status["detection"]["restarts"], 0, "{status}");
+        it.0.stop();
+    }
+}
+
+/// The processes that a finding quotes.
+fn processes(finding: &serde_json::Value) -> Vec<&serde_json::Value> {
+    let evidence = finding["evidence"].as_array().into_iter().flatten();
+    evidence.filter_map(|it| it["chain"].as_array()).flatten().map(|it| &it["pid"]).collect()
+}
+
 #[test]
 fn without_root_it_runs_and_says_what_it_cannot() {
     if !geteuid().is_root() {
