@@ -166,6 +166,13 @@ pub enum What {
         /// Room for requests.
         entries: u32,
     },
+    /// A file was opened by its handle, without a path, of which none is known that leads to it
+    /// within what is mounted there.
+    OpenByHandle {
+        /// From the root of its file system, where it lies outside of the mount; `None`: the kernel
+        /// does not know yet where it lies.
+        path: Option<String>,
+    },
     /// Something the sensor says of itself: events dropped since the last time.
     Lost {
         count: u64,

@@ -8,6 +8,13 @@
 
 #include "numbers.h"
 
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct scratch);
+} call_scratch SEC(".maps");
+
 enum handler {
 	HANDLER_NONE,
 	HANDLER_RIGHTS,
@@ -30,6 +37,7 @@ enum handler {
 	HANDLER_SOCKET,
 	HANDLER_WRITE,
 	HANDLER_IO_URING,
+	HANDLER_HANDLE,
 	HANDLERS,
 };
 
@@ -53,6 +61,7 @@ int on_send(u64 *ctx);
 int on_socket(u64 *ctx);
 int on_write(u64 *ctx);
 int on_io_uring(u64 *ctx);
+int on_handle(u64 *ctx);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -81,6 +90,7 @@ struct {
 		[HANDLER_SOCKET] = (void *)&on_socket,
 		[HANDLER_WRITE] = (void *)&on_write,
 		[HANDLER_IO_URING] = (void *)&on_io_uring,
+		[HANDLER_HANDLE] = (void *)&on_handle,
 	},
 };
 
@@ -125,7 +135,7 @@ const u8 handler_of[CALLS_MAX] = {
 	[NR_creat] = HANDLER_OPEN,
 	[NR_openat] = HANDLER_OPEN,
 	[NR_openat2] = HANDLER_OPEN,
-	[NR_open_by_handle_at] = HANDLER_OPEN,
+	[NR_open_by_handle_at] = HANDLER_HANDLE,
 	[NR_truncate] = HANDLER_PATH,
 	[NR_rename] = HANDLER_PATH,
 	[NR_renameat] = HANDLER_PATH,

@@ -81,6 +81,33 @@ int on_open(u64 *ctx)
 	return s->watched ? finish(s, record, 0) : 0;
 }
 
+/*
+ * open_by_handle_at: whoever has the rights for it reaches every file of a file system, also what
+ * lies outside of the part that is mounted for him. Such a file, and one of which the kernel knows
+ * no place yet, is told beside what is told of all that are opened.
+ */
+SEC("tp_btf/sys_exit")
+int on_handle(u64 *ctx)
+{
+	struct file *file;
+	struct path path;
+	struct call *record;
+
+	BEGIN_HANDLER;
+	if (s->result < 0)
+		return 0;
+	file = file_of(task, s->result);
+	if (!is_kernel_interface(BPF_CORE_READ(file, f_inode, i_sb, s_magic))) {
+		record = begin(s, task, KIND_HANDLE);
+		bpf_core_read(&path, sizeof(path), &file->f_path);
+		append_path(s, &record->parts[0], &path, 0);
+		if (record->parts[0].form == PART_LONE)
+			finish(s, record, 1);
+	}
+	bpf_tail_call(ctx, &handlers, HANDLER_OPEN);
+	return 0;
+}
+
 /* One path of a call: its text, and where it starts from. */
 static __noinline int append_name(struct scratch *s, struct task_struct *task, u32 part, u64 text,
 				  s32 directory)

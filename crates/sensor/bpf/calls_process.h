@@ -75,6 +75,18 @@ int on_io_uring(u64 *ctx)
 	return finish(s, record, 0);
 }
 
+/* Names of modules that the thread with this number is loading. */
+struct module_name {
+	char text[56];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 64);
+	__type(key, u32);
+	__type(value, struct module_name);
+} modules SEC(".maps");
+
 /* The name stands in the image, which only the kernel has taken apart. */
 SEC("?tp_btf/module_load")
 int on_module_load(u64 *ctx)

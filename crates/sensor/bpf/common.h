@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* Maps, counting, and the ring. */
+/*
+ * Counting, the ring, and the maps that the programs of both objects share: user space makes them
+ * once and hands them to both.
+ */
 #pragma once
 
 #define AT_FDCWD (-100)
@@ -65,13 +68,6 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 8 << 20);
 } ring SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct scratch);
-} exec_scratch SEC(".maps"), call_scratch SEC(".maps");
 
 /* What happened to the events of a kind on one processor. */
 struct flow {
@@ -158,18 +154,7 @@ struct {
 	__type(value, u32);
 } protected_pids SEC(".maps");
 
-/* Names of modules that the thread with this number is loading. */
-struct module_name {
-	char text[56];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 64);
-	__type(key, u32);
-	__type(value, struct module_name);
-} modules SEC(".maps");
-
+/* One for both objects, as every map of this file. */
 u64 last_wake_ns = 0;
 
 /* Counts an event of this kind; 0 when there were too many of it within the second. */

@@ -29,6 +29,8 @@ enum kind {
 	KIND_DNS,
 	KIND_SOCKET,
 	KIND_IO_URING,
+	/* A file opened by its handle that no path of its mount is known to lead to. */
+	KIND_HANDLE,
 	KINDS,
 };
 

@@ -96,12 +96,49 @@ enum Source {
     Polling(polling::Polling),
 }
 
+/// What a sensor that has begun still lacks. Until it is loaded, [`Health::missing`] names it.
+#[derive(Debug)]
+#[must_use]
+pub struct Rest(Option<ebpf::Rest>);
+
+impl Rest {
+    /// Takes about as long as the beginning did. What the kernel refuses stays missing, with the
+    /// reason.
+    pub fn load(self) {
+        if let Some(rest) = self.0 {
+            rest.load();
+        }
+    }
+}
+
 impl Sensor {
     /// The best tier that opens. Why better ones did not is in [`Health::missing`].
     pub fn open(config: &Config) -> Result<Self, SensorError> {
+        Self::best(config, Self::open_tier)
+    }
+
+    /// As [`Self::open`], but back as soon as programs that start are told: what tells of
+    /// everything else is the [`Rest`].
+    pub fn begin(config: &Config) -> Result<(Self, Rest), SensorError> {
+        let mut rest = Rest(None);
+        let sensor = Self::best(config, |tier, config| {
+            if tier != Tier::Ebpf {
+                return Self::open_tier(tier, config);
+            }
+            let (ebpf, more) = ebpf::Ebpf::begin(config)?;
+            rest = Rest(Some(more));
+            Ok(Self { source: Source::Ebpf(Box::new(ebpf)) })
+        })?;
+        Ok((sensor, rest))
+    }
+
+    fn best(
+        config: &Config,
+        mut open: impl FnMut(Tier, &Config) -> Result<Self, SensorError>,
+    ) -> Result<Self, SensorError> {
         let mut refused = Vec::new();
         for tier in [Tier::Ebpf, Tier::Audit, Tier::Connector] {
-            match Self::open_tier(tier, config) {
+            match open(tier, config) {
                 Ok(mut sensor) => {
                     sensor.note(refused);
                     return Ok(sensor);
@@ -109,7 +146,7 @@ impl Sensor {
                 Err(error) => refused.push(Missing::new(tier.name(), &chain(&error))),
             }
         }
-        let mut sensor = Self::open_tier(Tier::Polling, config)?;
+        let mut sensor = open(Tier::Polling, config)?;
         sensor.note(refused);
         Ok(sensor)
     }
@@ -146,6 +183,21 @@ impl Sensor {
         match &mut self.source {
             Source::Ebpf(it) => it.watch_signals(pid, is_watched),
             Source::Audit(_) | Source::Connector(_) | Source::Polling(_) => Ok(()),
+        }
+    }
+
+    /// Takes over what the [`Rest`] has loaded; [`Self::poll`] does so too.
+    pub fn complete(&mut self) {
+        if let Source::Ebpf(it) = &mut self.source {
+            it.complete();
+        }
+    }
+
+    /// Nothing is awaited any more: the [`Rest`] was taken over, or the kernel refused it.
+    pub fn is_whole(&self) -> bool {
+        match &self.source {
+            Source::Ebpf(it) => it.is_whole(),
+            Source::Audit(_) | Source::Connector(_) | Source::Polling(_) => true,
         }
     }
 

@@ -97,6 +97,11 @@ pub fn task(pid: u32) -> Option<Task> {
 
 /// What this process runs; `None` once it is gone, or for a thread of the kernel.
 pub fn exec(pid: u32) -> Option<Exec> {
+    Some(Exec { ancestors: ancestors(pid), ..exec_alone(pid)? })
+}
+
+/// The same without its ancestors, for whoever reads all processes.
+pub fn exec_alone(pid: u32) -> Option<Exec> {
     let executable = link(pid, "exe")?;
     let (arguments, arguments_cut) = parse_arguments(&read(pid, "cmdline")?);
     let environment = read(pid, "environ").unwrap_or_default();
@@ -109,7 +114,7 @@ pub fn exec(pid: u32) -> Option<Exec> {
         script: None,
         stdio: stdio(pid),
         terminal: terminal(pid),
-        ancestors: ancestors(pid),
+        ancestors: Vec::new(),
         before: None,
         loader: parse_loader(&environment),
     })

@@ -327,6 +327,60 @@ if call(425, 4, parameters) < 0: raise OSError(ctypes.get_errno())";
 }
 
 #[test]
+fn files_opened_by_handle_outside_of_their_mount_are_told() {
+    let Some(mut sensor) = open(&Config::default()) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    // A file system of its own in a mount namespace of its own, of which a folder is mounted apart.
+    let code = format!(
+        "
+import subprocess
+if call(272, 0x20000) < 0: raise OSError(ctypes.get_errno())
+os.chdir({:?})
+for place in ['all', 'part']: os.mkdir(place)
+subprocess.run(['mount', '--make-rprivate', '/'], check=True)
+subprocess.run(['mount', '-t', 'tmpfs', 'none', 'all'], check=True)
+for place in ['all/own', 'all/etc']: os.mkdir(place)
+subprocess.run(['mount', '--bind', 'all/own', 'part'], check=True)
+mount = os.open('part', os.O_RDONLY)
+for name in ['all/own/mine', 'all/etc/hashes']:
+    open(name, 'w').close()
+    handle = ctypes.create_string_buffer(struct.pack('Ii', 128, 0) + bytes(128))
+    if call(303, -100, name.encode(), handle, ctypes.byref(ctypes.c_int()), 0) < 0: sys.exit('no handle')
+    if call(304, mount, handle, 0) < 0: sys.exit('not opened')",
+        dir.path()
+    );
+    let path = Some("/etc/hashes".to_owned());
+    let is_it = |it: &Event| it.what == What::OpenByHandle { path: path.clone() };
+    let (_, seen) = act(&mut sensor, &code, is_it);
+    let told = seen.iter().filter(|it| matches!(it.what, What::OpenByHandle { .. })).count();
+    assert_eq!(told, 1, "what lies inside is no news");
+}
+
+/// What is told before the programs that see system calls are loaded, and what after.
+#[test]
+fn a_sensor_that_begins_tells_of_programs_first_and_says_what_is_missing() {
+    if open(&Config::default()).is_none() {
+        return;
+    }
+    let (mut sensor, rest) = Sensor::begin(&Config::default()).unwrap();
+    let missing = |it: &Sensor| it.health().missing.iter().any(|it| it.name == "system calls");
+    let attached = |it: &Sensor, name: &str| it.health().attached.iter().any(|it| it == name);
+    let code = "call(319, b'before', 0); os.execv('/bin/true', ['true', 'seen'])";
+    let is_end = |it: &Event| matches!(it.what, What::Exit { .. });
+    let (_, seen) = act(&mut sensor, code, is_end);
+    let is_exec =
+        |it: &Event| matches!(&it.what, What::Exec(it) if it.arguments == ["true", "seen"]);
+    assert!(seen.iter().any(is_exec), "{seen:?}");
+    assert!(!seen.iter().any(|it| matches!(it.what, What::MemfdCreate { .. })), "{seen:?}");
+    assert!(!sensor.is_whole() && missing(&sensor) && !attached(&sensor, "on_call"));
+    rest.load();
+    let (_, seen) = act(&mut sensor, "call(319, b'after', 0)", is_end);
+    let is_memfd = |it: &Event| it.what == What::MemfdCreate { name: "after".to_owned() };
+    assert!(seen.iter().any(is_memfd), "{seen:?}");
+    assert!(sensor.is_whole() && !missing(&sensor) && attached(&sensor, "on_call"));
+}
+
+#[test]
 fn changed_rights_are_told_with_the_call() {
     let Some(mut sensor) = open(&Config::default()) else { return };
     let (_, seen) = act(

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
 use engine::content::{Automatic, Catalogue};
@@ -18,7 +19,7 @@ use sensor::{Sensor, SensorError};
 use super::alarm;
 use super::enrich::{Enriched, Enricher};
 use super::merge::Merger;
-use super::opening::{Opened, Opening, Times};
+use super::opening::{Later, Opened, Opening, Part, Times};
 use super::sweep::Sweeps;
 use super::user_rules;
 use crate::costs::Costs;
@@ -118,6 +119,8 @@ pub struct Core {
     refusals: Vec<Refusal>,
     /// A process began, ended or became another since this was asked.
     has_new_processes: bool,
+    /// What comes once the sensor is whole.
+    later: Option<Receiver<Later>>,
     times: Times,
 }
 
@@ -135,15 +138,21 @@ struct Judge {
 impl Core {
     /// All of it, one part after the other where none was begun.
     pub fn open(options: Options, clock: fn() -> Timestamp) -> Result<Self, DetectError> {
-        Self::finish(Opening::begin(&options, clock())?, options, clock)
+        let mut core = Self::finish(Opening::begin(&options, clock())?, options, clock)?;
+        if let Some(later) = core.later.take().and_then(|it| it.recv().ok()) {
+            core.catch_up(&later);
+        }
+        Ok(core)
     }
 
-    /// Reads the rules while sensor and host are opened.
+    /// Reads the rules while sensor and host are opened. Of system calls it is told by and by:
+    /// see [`Self::is_whole`].
     pub fn finish(
         opening: Opening,
         options: Options,
         clock: fn() -> Timestamp,
     ) -> Result<Self, DetectError> {
+        let before = thread_cpu();
         let dir = options.state_dir.as_deref();
         let user = dir.map(|it| user_rules::read(&it.join(USER_RULES))).unwrap_or_default();
         let mut engine = Engine::new(&options.catalogue, &user.rules)?;
@@ -163,9 +172,9 @@ impl Core {
             engine_file,
         };
         judge.set_policy(&options.policy);
-        let rules = opening.began.elapsed();
+        let rules = Part::done(opening.began, before);
         let now = clock();
-        let Opened { sensor, enricher, times } = opening.join(now)?;
+        let Opened { sensor, enricher, later, times } = opening.join(now)?;
         let sweeps = options.sweeps.then(|| Sweeps::start(options.costs.clone(), dir, clock));
         let mut core = Self {
             sweeps: sweeps.transpose()?,
@@ -179,6 +188,7 @@ impl Core {
             costs: options.costs,
             refusals,
             has_new_processes: true,
+            later: Some(later),
             times: Times { rules, ..times },
         };
         core.guard()?;
@@ -221,8 +231,26 @@ impl Core {
         take.all(chunk, out);
         polled?;
         self.guard()?;
+        self.await_later();
         self.tick(clock(), out);
         Ok(())
+    }
+
+    fn await_later(&mut self) {
+        let Some(later) = &self.later else { return };
+        match later.try_recv() {
+            Ok(it) => self.catch_up(&it),
+            Err(TryRecvError::Empty) => return,
+            // The sensor's health tells what is missing.
+            Err(TryRecvError::Disconnected) => {}
+        }
+        self.later = None;
+    }
+
+    fn catch_up(&mut self, later: &Later) {
+        later.listeners.plant(&mut self.enricher);
+        self.sensor.complete();
+        self.times.whole = later.whole;
     }
 
     /// Has the sensor tell of signals to the processes that keep watch.
@@ -296,6 +324,11 @@ impl Core {
 
     pub fn health(&self) -> sensor::Health {
         self.sensor.health()
+    }
+
+    /// Everything that can be told here is told.
+    pub fn is_whole(&self) -> bool {
+        self.later.is_none() && self.sensor.is_whole()
     }
 
     /// How long the start took.

@@ -5,6 +5,7 @@
 //! and with that the way an attack took would be lost.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -172,6 +173,35 @@ impl HeldSocket {
     }
 }
 
+/// By numbers that this table or the kernel counts up. Nobody chooses them to meet in one place, and
+/// each event asks for dozens.
+type ByNumber<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
+
+/// Spreads a number over all bits, of which a table takes the lowest and the highest.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        let product = u128::from(self.0 ^ number) * 0x9e37_79b9_7f4a_7c15;
+        self.0 = (product >> 64) as u64 ^ product as u64;
+    }
+}
+
 /// What the table did since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableStats {
@@ -183,8 +213,9 @@ pub struct TableStats {
 
 #[derive(Debug, Default)]
 pub struct Processes {
-    all: HashMap<Id, Process>,
-    by_pid: HashMap<u32, Id>,
+    /// Each for itself: a table of whole processes has twice the room that they need.
+    all: ByNumber<Id, Box<Process>>,
+    by_pid: ByNumber<u32, Id>,
     next: Id,
     /// Ended and without children, oldest first.
     ended: VecDeque<(Timestamp, Id)>,
@@ -208,11 +239,11 @@ impl Processes {
     }
 
     pub fn get(&self, id: Id) -> Option<&Process> {
-        self.all.get(&id)
+        self.all.get(&id).map(|it| &**it)
     }
 
     pub fn get_mut(&mut self, id: Id) -> Option<&mut Process> {
-        self.all.get_mut(&id)
+        self.all.get_mut(&id).map(|it| &mut **it)
     }
 
     /// The running process of this number.
@@ -226,7 +257,7 @@ impl Processes {
 
     /// Processes that run now.
     pub fn running(&self) -> impl Iterator<Item = (Id, &Process)> {
-        self.by_pid.values().filter_map(|id| Some((*id, self.all.get(id)?)))
+        self.by_pid.values().filter_map(|id| Some((*id, self.get(*id)?)))
     }
 
     /// Another one than before: what was built from ancestors is not true any more.
@@ -419,7 +450,7 @@ impl Processes {
             parent.children += 1;
         }
         self.by_pid.insert(process.pid, id);
-        self.all.insert(id, process);
+        self.all.insert(id, Box::new(process));
         id
     }
 

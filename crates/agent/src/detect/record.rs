@@ -25,7 +25,8 @@ pub fn events(
     let mut sensor = Sensor::open(&sensor::Config::default())?;
     let root = HostRoot::live()?;
     let mut enricher = Enricher::new(root, Config::default(), Verdicts::default(), began)?;
-    seed::read(enricher.images.root()).plant(&mut enricher, began);
+    seed::running().plant(&mut enricher, began);
+    seed::listeners(enricher.images.root()).plant(&mut enricher);
     let (mut enriched, mut events) = (Vec::new(), Vec::new());
     while clock().since(began) < span && events.len() < most {
         sensor.poll(STEP, &mut |event| enricher.event(&event, &mut enriched))?;

@@ -15,56 +15,60 @@ const PROCESSES_MAX: usize = 32_768;
 /// Descriptors of one process that are looked at.
 const DESCRIPTORS_MAX: usize = 4096;
 
-/// What ran at one moment.
+/// What ran at one moment: parents before children.
 #[derive(Debug, Default)]
-pub struct Running {
-    /// Parents before children.
-    processes: Vec<(Task, Exec)>,
-    /// Process and port.
-    listeners: Vec<(u32, u16)>,
+pub struct Running(Vec<(Task, Exec)>);
+
+/// Who listened at one moment: process and port.
+#[derive(Debug, Default)]
+pub struct Listeners(Vec<(u32, u16)>);
+
+fn pids() -> impl Iterator<Item = u32> {
+    sensor::procfs::pids().unwrap_or_default().into_iter().take(PROCESSES_MAX)
 }
 
 /// Reads what runs now.
-pub fn read(root: &HostRoot) -> Running {
-    let mut processes: Vec<_> = sensor::procfs::pids()
-        .unwrap_or_default()
-        .into_iter()
-        .take(PROCESSES_MAX)
-        .filter_map(|pid| Some((sensor::procfs::task(pid)?, sensor::procfs::exec(pid)?)))
-        .collect();
+pub fn running() -> Running {
+    let read = |pid| Some((sensor::procfs::task(pid)?, sensor::procfs::exec_alone(pid)?));
+    let mut processes: Vec<_> = pids().filter_map(read).collect();
     processes.sort_by_key(|(task, _)| (task.started_ns, task.pid));
-    let listeners = listeners(root, &processes);
-    Running { processes, listeners }
+    Running(processes)
 }
 
-fn listeners(root: &HostRoot, processes: &[(Task, Exec)]) -> Vec<(u32, u16)> {
+/// Reads who listens now.
+pub fn listeners(root: &HostRoot) -> Listeners {
     let listeners = SockDiag::open().and_then(|mut it| it.listeners()).unwrap_or_default();
     let ports: HashMap<u64, u16> = listeners.iter().map(|it| (it.inode, it.port)).collect();
     let mut found = Vec::new();
     if ports.is_empty() {
-        return found;
+        return Listeners(found);
     }
-    for (task, _) in processes {
-        let folder = format!("/proc/{}/fd", task.pid);
-        let Ok(folder) = root.open_dir(folder) else { continue };
+    for pid in pids() {
+        let Ok(folder) = root.open_dir(format!("/proc/{pid}/fd")) else { continue };
         // A process that ends meanwhile listens no more.
         let _ = folder.each_link(DESCRIPTORS_MAX, |target| {
             let text = target.as_os_str().as_encoded_bytes();
             let inode = text.strip_prefix(b"socket:[").and_then(|it| it.strip_suffix(b"]"));
             let port = inode.and_then(number).and_then(|it| ports.get(&it));
-            found.extend(port.map(|it| (task.pid, *it)));
+            found.extend(port.map(|it| (pid, *it)));
         });
     }
-    found
+    Listeners(found)
 }
 
 impl Running {
     /// Has them known as if their starts had been seen.
     pub fn plant(&self, enricher: &mut Enricher, now: Timestamp) {
-        for (task, exec) in &self.processes {
+        for (task, exec) in &self.0 {
             enricher.seed(task, exec, now);
         }
-        for (pid, port) in &self.listeners {
+    }
+}
+
+impl Listeners {
+    /// Has their ports known as if it had been seen that they began to listen.
+    pub fn plant(&self, enricher: &mut Enricher) {
+        for (pid, port) in &self.0 {
             enricher.seed_listener(*pid, *port);
         }
     }

@@ -188,6 +188,7 @@ impl State {
             Err(error) => return End::Failed(whole(&error)),
         };
         self.report(&core);
+        let mut was_whole = core.is_whole();
         let mut alarms = Vec::new();
         if let Some(reason) = failure {
             core.failed(&reason, (self.worker.clock)(), &mut alarms);
@@ -219,6 +220,10 @@ impl State {
             }
             if let Err(error) = core.step(STEP, self.worker.clock, &mut alarms) {
                 return End::Failed(whole(&error));
+            }
+            if !was_whole && core.is_whole() {
+                was_whole = true;
+                self.report(&core);
             }
             self.take(&mut alarms);
             self.send();

@@ -160,7 +160,8 @@ impl Stage {
         let watched_paths = vec![POLICY_WATCHES.to_owned()];
         let config = Config { learn, watched_paths, ..Config::default() };
         let mut enricher = Enricher::new(root, config, verdicts.clone(), now()).unwrap();
-        seed::read(enricher.images.root()).plant(&mut enricher, now());
+        seed::running().plant(&mut enricher, now());
+        seed::listeners(enricher.images.root()).plant(&mut enricher);
         forget_session(&mut enricher);
         Some(Self {
             sensor,

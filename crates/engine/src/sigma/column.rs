@@ -227,6 +227,8 @@ const KERNEL_CALLS: ByWord = (
         ("packet_socket", &["socket"]),
         ("memfd", &["memfd_create"]),
         ("io_uring", &["io_uring_setup"]),
+        ("open_outside_mount", &["open_by_handle_at"]),
+        ("open_by_handle", &["open_by_handle_at"]),
     ],
 );
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use agent::detect::opening::Times;
 use agent::detect::{Core, Opening, Options};
 use anyhow::Context as _;
 use engine::content::Catalogue;
@@ -29,10 +30,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Loaded {
     pub(super) open_ms: f64,
     pub(super) first_event_ms: f64,
-    /// Until the kernel has the programs, what runs is known, the host is read, rules can be
-    /// asked: these go on at the same time.
-    pub(super) parts_ms: [f64; 4],
     pub(super) rules: usize,
+}
+
+/// A part of the start: what was done, when, and the CPU time of its thread.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Part {
+    pub(super) name: String,
+    pub(super) after_ms: f64,
+    pub(super) cpu_ms: f64,
 }
 
 /// What arrived since [`Loaded`], and what it cost since the first program of the storm.
@@ -48,6 +54,8 @@ pub(super) struct Counted {
     /// By the sensor's own count.
     pub(super) lost: u64,
     pub(super) cpu_s: f64,
+    /// What the start was made of, which goes on at the same time.
+    pub(super) parts: [Part; 5],
     /// CPU time by function, seconds.
     pub(super) shares: Vec<(String, f64)>,
 }
@@ -126,10 +134,7 @@ pub(super) fn run() -> anyhow::Result<()> {
         core.step_seeing(STEP, now, &mut alarms, &mut |it| tally.take(it))?;
     }
     let first_event_ms = began.elapsed().as_secs_f64() * 1e3;
-    let times = core.times();
-    let parts = [times.sensor, times.running, times.host, times.rules];
-    let parts_ms = parts.map(|it| it.as_secs_f64() * 1e3);
-    let loaded = Loaded { open_ms, first_event_ms, parts_ms, rules: core.rules() };
+    let loaded = Loaded { open_ms, first_event_ms, rules: core.rules() };
     say(&serde_json::to_string(&loaded)?);
     // What the start leaves to be done is not the storm's.
     let mut before = (process_cpu_s(), costs.all());
@@ -159,10 +164,26 @@ pub(super) fn run() -> anyhow::Result<()> {
         alarms: told,
         lost: core.health().lost_total(),
         cpu_s: process_cpu_s() - before.0,
+        parts: parts(core.times()),
         shares: shares.collect(),
     };
     say(&serde_json::to_string(&counted)?);
     Ok(())
+}
+
+fn parts(times: Times) -> [Part; 5] {
+    let parts = [
+        ("programs that start are told", times.sensor),
+        ("what runs is known", times.running),
+        ("the host is read", times.host),
+        ("rules can be asked", times.rules),
+        ("everything is told", times.whole),
+    ];
+    parts.map(|(name, it)| Part {
+        name: name.to_owned(),
+        after_ms: it.after.as_secs_f64() * 1e3,
+        cpu_ms: it.cpu.as_secs_f64() * 1e3,
+    })
 }
 
 #[derive(Default)]

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 
 use super::auditd::Auditd;
 use super::host::{Up, cpu, resident_bytes};
-use super::pipeline::{Loaded, Pipeline};
+use super::pipeline::{Loaded, Part, Pipeline};
 use super::storm::{self, Outcome, Starter, Storm};
 use super::{Bar, say};
 
@@ -169,11 +169,9 @@ fn long_storm(args: &Args, program: &Path) -> anyhow::Result<Vec<Bar>> {
     std::thread::sleep(SETTLED);
     let outcome = storm(program, args.storm, Starter::Shells)?;
     let counted = pipeline.stop()?;
-    let [sensor, running, host, rules] = loaded.parts_ms;
-    say(&format!(
-        "from the beginning until the kernel has the programs {sensor:.0} ms, what runs is known \
-         {running:.0}, the host is read {host:.0}, rules can be asked {rules:.0}"
-    ));
+    let part = |it: &Part| format!("{} {:.0} ({:.0})", it.name, it.after_ms, it.cpu_ms);
+    let parts: Vec<String> = counted.parts.iter().map(part).collect();
+    say(&format!("start, ms from its beginning (CPU): {}", parts.join(", ")));
     say(&format!(
         "{} programs at {:.0}/s beside {} rules: {} events, {} programs of others, {} alarms; \
          detection was open after {:.0} ms",

@@ -8,6 +8,8 @@ pub(crate) mod ring;
 mod translate;
 mod watch;
 
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
 use libbpf_rs::{MapCore as _, MapFlags};
@@ -18,17 +20,22 @@ pub use load::LoadError;
 
 use crate::health::{Cause, Health, Loss, Tier};
 use crate::{Config, Missing, SensorError, clock, procfs};
+use load::{Attached, Maps};
 use record::{Kind, Record};
 use ring::Ring;
 
 /// How long events may wait for company; the same as `WAKE_NS` of the kernel's side.
 const GATHER: Duration = Duration::from_millis(20);
+/// What is missing while, or where, the kernel has only the programs that see others start.
+const CALLS: &str = "system calls";
 /// How often losses are looked for while there are events.
 const COUNT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Ebpf {
-    loaded: load::Loaded,
+    maps: Arc<Maps>,
+    starts: Attached,
+    calls: Calls,
     ring: Ring,
     files: files::Files,
     prefixes: Vec<String>,
@@ -45,25 +52,50 @@ pub(crate) struct Ebpf {
     unreadable: u64,
 }
 
+/// The programs that see system calls.
+#[derive(Debug)]
+enum Calls {
+    Awaited(Receiver<Result<Attached, LoadError>>),
+    Attached(Attached),
+    Refused(Missing),
+}
+
+/// The programs that a sensor still lacks.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    maps: Arc<Maps>,
+    loaded: SyncSender<Result<Attached, LoadError>>,
+}
+
+impl Rest {
+    pub(crate) fn load(self) {
+        // Nobody waits where the sensor was closed meanwhile.
+        let _ = self.loaded.send(load::calls(&self.maps));
+    }
+}
+
 impl Ebpf {
     pub(crate) fn open(config: &Config) -> Result<Self, SensorError> {
-        let loaded = load::load(config)?;
-        let ring = Ring::open(&loaded.ring, config.ring_bytes as usize).map_err(LoadError::Ring)?;
+        let (mut it, _) = Self::begin(config)?;
+        it.calls = Calls::Attached(load::calls(&it.maps)?);
+        Ok(it)
+    }
+
+    /// Tells of programs and processes; of everything else once the rest is loaded.
+    pub(crate) fn begin(config: &Config) -> Result<(Self, Rest), SensorError> {
         let prefixes = watch::with_targets(&config.watched_prefixes);
-        watch::texts(&loaded.prefixes, &prefixes).map_err(|it| LoadError::Map("prefixes", it))?;
-        watch::names(&loaded.secret_names, &config.secret_names)
-            .map_err(|it| LoadError::Map("secret_names", it))?;
-        watch::refresh(&loaded.places, &prefixes, &config.secret_paths)
-            .map_err(|it| LoadError::Map("places", it))?;
-        for pid in &config.protected_pids {
-            load::put(&loaded.protected, &pid.to_ne_bytes(), 1)
-                .map_err(|it| LoadError::Map("protected_pids", it))?;
-        }
+        let (maps, starts) = load::starts(config, |maps| watch::enter(maps, &prefixes, config))?;
+        let maps = Arc::new(maps);
+        let ring = Ring::open(&maps.ring, config.ring_bytes as usize).map_err(LoadError::Ring)?;
+        let (loaded, awaited) = sync_channel(1);
+        let rest = Rest { maps: Arc::clone(&maps), loaded };
         let own_mounts = procfs::own_mount_namespace().unwrap_or_default();
         let now = Instant::now();
-        Ok(Self {
+        let it = Self {
             files: files::Files::new(prefixes.clone(), own_mounts),
-            loaded,
+            maps,
+            starts,
+            calls: Calls::Awaited(awaited),
             ring,
             prefixes,
             secrets: config.secret_paths.clone(),
@@ -75,7 +107,25 @@ impl Ebpf {
             lost: 0,
             events: 0,
             unreadable: 0,
-        })
+        };
+        Ok((it, rest))
+    }
+
+    pub(crate) fn is_whole(&self) -> bool {
+        !matches!(self.calls, Calls::Awaited(_))
+    }
+
+    /// Takes over what was loaded meanwhile.
+    pub(crate) fn complete(&mut self) {
+        let Calls::Awaited(awaited) = &self.calls else { return };
+        self.calls = match awaited.try_recv() {
+            Ok(Ok(attached)) => Calls::Attached(attached),
+            Ok(Err(error)) => Calls::Refused(Missing::new(CALLS, &crate::chain(&error))),
+            Err(TryRecvError::Disconnected) => {
+                Calls::Refused(Missing::new(CALLS, "they were not loaded"))
+            }
+            Err(TryRecvError::Empty) => return,
+        };
     }
 
     pub(crate) fn poll(
@@ -83,6 +133,7 @@ impl Ebpf {
         timeout: Duration,
         sink: &mut dyn FnMut(Event),
     ) -> Result<usize, SensorError> {
+        self.complete();
         let wait = if self.is_gathering { timeout.min(GATHER) } else { timeout };
         let was_woken = self.ring.wait(wait).map_err(LoadError::Ring)?;
         let now = Instant::now();
@@ -110,8 +161,7 @@ impl Ebpf {
         }
         if replaced || now.duration_since(self.looked_at) >= self.sweep {
             self.looked_at = now;
-            watch::refresh(&self.loaded.places, &self.prefixes, &self.secrets)
-                .map_err(|it| LoadError::Map("places", it))?;
+            watch::refresh(&self.maps.places, &self.prefixes, &self.secrets)?;
         }
         self.events += count as u64;
         Ok(count)
@@ -120,9 +170,9 @@ impl Ebpf {
     pub(crate) fn watch_signals(&self, pid: u32, is_watched: bool) -> Result<(), SensorError> {
         let key = pid.to_ne_bytes();
         let done = if is_watched {
-            load::put(&self.loaded.protected, &key, 1)
+            load::put(&self.maps.protected, &key, 1)
         } else {
-            load::forget(&self.loaded.protected, &key)
+            load::forget(&self.maps.protected, &key)
         };
         Ok(done.map_err(|it| LoadError::Map("protected_pids", it))?)
     }
@@ -142,7 +192,7 @@ impl Ebpf {
         let mut all = Vec::new();
         for kind in Kind::ALL {
             let key = kind.number().to_ne_bytes();
-            let Ok(Some(cpus)) = self.loaded.flows.lookup_percpu(&key, MapFlags::ANY) else {
+            let Ok(Some(cpus)) = self.maps.flows.lookup_percpu(&key, MapFlags::ANY) else {
                 continue;
             };
             for (cpu, flow) in cpus.iter().enumerate() {
@@ -161,17 +211,20 @@ impl Ebpf {
             let count = self.unreadable;
             lost.push(Loss { cpu: None, kind: "any", cause: Cause::Unreadable, count });
         }
-        Health {
-            tier: Tier::Ebpf,
-            attached: self.loaded.attached.clone(),
-            missing: self.loaded.missing.clone(),
-            events: self.events,
-            lost,
+        let (mut attached, mut missing) = (self.starts.names.clone(), self.starts.missing.clone());
+        match &self.calls {
+            Calls::Awaited(_) => missing.push(Missing::new(CALLS, "they are being loaded")),
+            Calls::Refused(it) => missing.push(it.clone()),
+            Calls::Attached(it) => {
+                attached.extend_from_slice(&it.names);
+                missing.extend_from_slice(&it.missing);
+            }
         }
+        Health { tier: Tier::Ebpf, attached, missing, events: self.events, lost }
     }
 
     pub(crate) fn note(&mut self, refused: Vec<Missing>) {
-        self.loaded.missing.extend(refused);
+        self.starts.missing.extend(refused);
     }
 }
 

@@ -57,7 +57,7 @@ pub enum Part {
     Text(Vec<u8>),
     /// Absolute, by its dentries.
     Path(String),
-    /// A name in no tree.
+    /// In no tree that is mounted there: a name, or the path from the root of the file system.
     Lone(String),
 }
 
@@ -111,6 +111,7 @@ kinds! {
     Dns = "dns",
     Socket = "raw socket",
     IoUring = "io_uring",
+    Handle = "file by handle",
 }
 
 impl Kind {
@@ -381,13 +382,23 @@ impl<'a> Reader<'a> {
             _ if bytes.is_empty() && !is_path => Part::Absent,
             0 => Part::Text(bytes.strip_suffix(b"\0").unwrap_or(bytes).to_vec()),
             1 => Part::Path(path(bytes)),
-            _ => Part::Lone(String::from_utf8_lossy(before_nul(bytes)).into_owned()),
+            _ => Part::Lone(lone(bytes)),
         })
     }
 }
 
 fn before_nul(bytes: &[u8]) -> &[u8] {
     bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// One component is a name; more of them end in the root of the file system, which is called `/`.
+fn lone(bytes: &[u8]) -> String {
+    let name = before_nul(bytes);
+    let rest = bytes.get(name.len() + 1..).unwrap_or_default();
+    match rest.strip_suffix(b"/\0") {
+        Some(_) => path(bytes.strip_suffix(b"/\0").unwrap_or(bytes)),
+        None => String::from_utf8_lossy(name).into_owned(),
+    }
 }
 
 /// Components come the last one first, each with a NUL.

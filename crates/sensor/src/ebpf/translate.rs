@@ -113,8 +113,14 @@ fn translate_call(kind: Kind, number: u16, task: &Task, call: Call) -> Option<Wh
         Kind::Dns => name_asked(&first, call.descriptor)?,
         Kind::Socket => What::RawSocket { family: argument as u16, kind: other, protocol },
         Kind::IoUring => What::IoUring { entries: argument },
+        Kind::Handle => What::OpenByHandle { path: outside(first) },
         Kind::Exec | Kind::Fork | Kind::Exit | Kind::File | Kind::FileUnsure => return None,
     })
+}
+
+/// Of a file whose place the kernel does not know yet the name is that of a root.
+fn outside(path: Part) -> Option<String> {
+    Some(path.into_text()).filter(|it| it != "/")
 }
 
 /// `ptrace(request, pid)` and `process_vm_writev(pid)`.

@@ -5,7 +5,8 @@ use std::os::unix::fs::MetadataExt as _;
 
 use libbpf_rs::MapHandle;
 
-use super::load::put;
+use super::load::{LoadError, Maps, put};
+use crate::Config;
 
 /// Bits of the values of `places`; see `bpf/common.h`.
 const PLACE: u32 = 1;
@@ -16,15 +17,28 @@ const PREFIX_BYTES: usize = 64;
 /// Of a name, with the zero at its end.
 const NAME_BYTES: usize = 32;
 
+/// Everything that is to be watched; `prefixes` with their targets.
+pub(super) fn enter(maps: &Maps, prefixes: &[String], config: &Config) -> Result<(), LoadError> {
+    texts(&maps.prefixes, prefixes).map_err(|it| LoadError::Map("prefixes", it))?;
+    names(&maps.secret_names, &config.secret_names)
+        .map_err(|it| LoadError::Map("secret_names", it))?;
+    refresh(&maps.places, prefixes, &config.secret_paths)?;
+    for pid in &config.protected_pids {
+        put(&maps.protected, &pid.to_ne_bytes(), 1)
+            .map_err(|it| LoadError::Map("protected_pids", it))?;
+    }
+    Ok(())
+}
+
 /// Enters all that exists by now. Doing it again takes in what was made or replaced since; an
 /// inode that is gone stays, and the text decides about what it is used for next.
 pub(super) fn refresh(
     places: &MapHandle,
     prefixes: &[String],
     secrets: &[String],
-) -> Result<(), libbpf_rs::Error> {
+) -> Result<(), LoadError> {
     for (key, bits) in plan(prefixes, secrets) {
-        put(places, &key, bits)?;
+        put(places, &key, bits).map_err(|it| LoadError::Map("places", it))?;
     }
     Ok(())
 }
@@ -53,7 +67,7 @@ fn plan(prefixes: &[String], secrets: &[String]) -> HashMap<[u8; 16], u32> {
 }
 
 /// The text of each prefix, and of where it leads if it is a link.
-pub(super) fn texts(prefixes: &MapHandle, all: &[String]) -> Result<(), libbpf_rs::Error> {
+fn texts(prefixes: &MapHandle, all: &[String]) -> Result<(), libbpf_rs::Error> {
     for prefix in all {
         put(prefixes, &text_key(prefix), 1)?;
     }
@@ -61,7 +75,7 @@ pub(super) fn texts(prefixes: &MapHandle, all: &[String]) -> Result<(), libbpf_r
 }
 
 /// Names whose files are secret wherever they lie; the kernel's side cuts longer ones too.
-pub(super) fn names(secret_names: &MapHandle, all: &[String]) -> Result<(), libbpf_rs::Error> {
+fn names(secret_names: &MapHandle, all: &[String]) -> Result<(), libbpf_rs::Error> {
     for name in all {
         let mut key = [0; NAME_BYTES];
         for (to, from) in key.iter_mut().zip(name.bytes().take(NAME_BYTES - 1)) {

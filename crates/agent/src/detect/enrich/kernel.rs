@@ -93,6 +93,10 @@ fn set_kernel(event: &mut Event, what: &What) {
             event.set(Field::MountSource, text(put_old));
         }
         What::IoUring { .. } => action(event, "io_uring"),
+        What::OpenByHandle { path } => {
+            action(event, if path.is_some() { "open_outside_mount" } else { "open_by_handle" });
+            event.set(Field::TargetFilename, path.as_deref().and_then(text));
+        }
         What::RawSocket { family, .. } => {
             let is_packet = *family == PACKET_FAMILY;
             action(event, if is_packet { "packet_socket" } else { "raw_socket" });

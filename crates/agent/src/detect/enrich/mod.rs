@@ -200,6 +200,7 @@ impl Enricher {
             | What::Setns { .. }
             | What::PivotRoot { .. }
             | What::IoUring { .. }
+            | What::OpenByHandle { .. }
             | What::RawSocket { .. } => self.kernel(at, task, &event.what, out),
         }
     }

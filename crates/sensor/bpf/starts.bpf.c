@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only
 /*
- * The sensor's programs: three tracepoints of the scheduler, one of modules where there are any,
- * and the end of every system call. They only look and tell; nothing here changes what happens.
+ * Which programs start and which processes there are: three tracepoints of the scheduler. It is an
+ * object of its own because the kernel checks it in a part of the time that all programs take, and
+ * everything else is told of processes that are known. It only looks and tells.
  */
 #include "vmlinux.h"
 
@@ -12,11 +13,8 @@
 #include "record.h"
 #include "common.h"
 #include "walk.h"
+#include "rights.h"
 #include "process.h"
-#include "calls.h"
-#include "calls_process.h"
-#include "calls_network.h"
-#include "calls_file.h"
 
 /* The kernel lends some helpers only to programs under the GPL. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
