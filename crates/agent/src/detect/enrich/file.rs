@@ -62,13 +62,7 @@ impl Enricher {
         change: &FileChange,
         out: &mut Vec<Enriched>,
     ) {
-        // The agent reads accounts and their state all day long; that is its work, and that of
-        // another one on this host.
-        let acts_for_agent = || {
-            let process = self.processes.of_pid(task.pid);
-            task.pid == self.own_pid || process.is_some_and(|it| self.is_agent(it))
-        };
-        if matches!(change, FileChange::OpenRead { .. }) && acts_for_agent() {
+        if matches!(change, FileChange::OpenRead { .. }) && self.acts_for_agent(task) {
             return;
         }
         let Some(told) = Told::of(change) else { return };
@@ -136,6 +130,13 @@ impl Enricher {
             self.uncompared += 1;
             out.push(Enriched { event: pending.event, process: Some(id) });
         }
+    }
+
+    /// An agent reads accounts and their state all day long; that is its work, and that of another
+    /// one on this host.
+    fn acts_for_agent(&self, task: &Task) -> bool {
+        let process = self.processes.of_pid(task.pid);
+        task.pid == self.own_pid || process.is_some_and(|it| self.is_agent(it))
     }
 
     /// The package manager of a system that is being made in a folder: it lies there itself, below
