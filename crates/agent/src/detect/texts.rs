@@ -110,6 +110,8 @@ pub struct Texts {
     /// What was different when the agent started.
     while_away: Vec<(String, Change)>,
     next: usize,
+    /// Files that are not there any more, and since which look: their end may still be told.
+    gone: HashMap<String, Timestamp>,
     /// Files that are read again although nothing says that they changed: where that goes on, and
     /// when it last did.
     again: usize,
@@ -193,11 +195,20 @@ impl Texts {
         for path in paths {
             let there = root.metadata(&path).ok();
             let stamp = there.map(|it| (it.inode, it.size, it.changed_ns));
-            let settled = there.is_none_or(|it| {
-                let age_ns = now.0.saturating_mul(1000).saturating_sub(it.changed_ns);
-                // One long yet to come was made by a clock that was set back since.
-                age_ns.abs() > LOOK_AGE_MIN_NS
-            });
+            // A link that leads nowhere any more did not change; what it led to has its own name.
+            if there.is_none() && root.symlink_metadata(&path).is_ok() {
+                self.forget(&path);
+                continue;
+            }
+            let since_ns = if let Some(it) = there {
+                self.gone.remove(&path);
+                it.changed_ns
+            } else {
+                self.gone.entry(path.clone()).or_insert(now).0.saturating_mul(1000)
+            };
+            let age_ns = now.0.saturating_mul(1000).saturating_sub(since_ns);
+            // One long yet to come was made by a clock that was set back since.
+            let settled = age_ns.abs() > LOOK_AGE_MIN_NS;
             if stamp == self.stamps.get(&path).copied() || !settled {
                 continue;
             }
@@ -245,8 +256,16 @@ impl Texts {
         Ok(())
     }
 
+    /// A file got another name in its folder, of which an event told.
+    pub fn moved(&mut self, from: &str, to: &str) {
+        if Path::new(from).parent() == Path::new(to).parent() {
+            self.forget(from);
+        }
+    }
+
     fn forget(&mut self, path: &str) -> Option<String> {
         self.stamps.remove(path);
+        self.gone.remove(path);
         self.changed = true;
         self.forget_text(path)
     }
@@ -508,6 +527,35 @@ mod tests {
         std::fs::write(&job, [0xFF, 0xFE]).unwrap();
         assert_eq!(texts.compare(&root, "/etc/cron.d/job", true), Compared::Unknown);
         assert_eq!(texts.compare(&root, "/etc/cron.d/none", true), Compared::Unknown);
+    }
+
+    #[test]
+    fn what_is_gone_is_told_once_nobody_can_tell_of_it_any_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("etc/init.d");
+        std::fs::create_dir_all(&place).unwrap();
+        for name in ["job", "shop", "shop.new"] {
+            std::fs::write(place.join(name), "start\n").unwrap();
+        }
+        std::os::unix::fs::symlink("shop", place.join("link")).unwrap();
+        let root = HostRoot::new(dir.path()).unwrap();
+        let begin = Timestamp::from_secs(4_000_000_000);
+        let mut texts = Texts::load(None, &root, &[]);
+        texts.compare(&root, "/etc/init.d/link", false);
+        assert_eq!(texts.kept.0.len(), 4);
+        std::fs::rename(place.join("shop.new"), place.join("shop")).unwrap();
+        texts.moved("/etc/init.d/shop.new", "/etc/init.d/shop");
+        texts.compare(&root, "/etc/init.d/shop", false);
+        for name in ["job", "shop"] {
+            std::fs::remove_file(place.join(name)).unwrap();
+        }
+        texts.compare(&root, "/etc/init.d/shop", false);
+        assert_eq!(texts.look(&root, begin), []);
+        assert_eq!(texts.look(&root, begin + Duration::from_secs(3)), []);
+        let found = texts.look(&root, begin + Duration::from_secs(6));
+        let paths: Vec<&str> = found.iter().map(|it| it.path.as_str()).collect();
+        assert_eq!(paths, ["/etc/init.d/job"]);
+        assert_eq!(texts.look(&root, begin + Duration::from_mins(1)), []);
     }
 
     #[test]

@@ -88,9 +88,7 @@ impl Enricher {
             event.set(Field::PackageTransaction, text(manager));
         }
         self.set_target(&mut event, change, told.path, at);
-        let in_host = self.processes.get(id).is_none_or(|it| {
-            it.namespaces.is_none_or(|it| it.mount == 0 || it.mount == self.host.mount)
-        });
+        let in_host = self.is_in_host(id);
         // Whether a history was emptied is known once whoever writes it has done.
         let is_history = kind == TargetKind::History
             && matches!(change, FileChange::OpenWrite { created: false, .. });
@@ -98,8 +96,8 @@ impl Enricher {
             told.operation,
             "create" | "write" | "truncate" | "rename" | "delete" | "link" | "symlink"
         );
-        if changes_text && in_host && ACCOUNT_LISTS.contains(&told.path) {
-            self.note_account_writer(id, at);
+        if changes_text && in_host {
+            self.note_change(id, at, &told);
         }
         let is_text = changes_text && in_host && self.texts.is_watched(told.path, kind);
         let is_setting = in_host
@@ -137,6 +135,22 @@ impl Enricher {
     fn acts_for_agent(&self, task: &Task) -> bool {
         let process = self.processes.of_pid(task.pid);
         task.pid == self.own_pid || process.is_some_and(|it| self.is_agent(it))
+    }
+
+    /// The process sees files where this host has them.
+    fn is_in_host(&self, id: Id) -> bool {
+        self.processes.get(id).is_none_or(|it| {
+            it.namespaces.is_none_or(|it| it.mount == 0 || it.mount == self.host.mount)
+        })
+    }
+
+    fn note_change(&mut self, id: Id, at: Timestamp, told: &Told<'_>) {
+        if ACCOUNT_LISTS.contains(&told.path) {
+            self.note_account_writer(id, at);
+        }
+        if let Some(from) = told.source.filter(|_| told.operation == "rename") {
+            self.texts.moved(from, told.path);
+        }
     }
 
     /// The package manager of a system that is being made in a folder: it lies there itself, below
