@@ -94,7 +94,7 @@ fn play_all(
 ) -> anyhow::Result<()> {
     let watcher = Watcher::start(room.state_dir())?;
     std::thread::sleep(BASELINE);
-    let mut turns = Vec::new();
+    let (mut turns, mut lost) = (Vec::new(), 0);
     for piece in pieces {
         let from = crate::process::now();
         let outcome = room.play(piece, watcher.pid())?;
@@ -103,6 +103,10 @@ fn play_all(
             turns.push(Turn { piece: piece.name, pid, from });
         }
         std::thread::sleep(SETTLE);
+        let before = std::mem::replace(&mut lost, watcher.lost());
+        if lost > before {
+            say(&format!("  the sensor lost {} events", lost - before));
+        }
     }
     std::thread::sleep(SWEEPS_ROUND);
     tally.judge(&watcher.stop()?, &turns, reasons, args);

@@ -111,6 +111,8 @@ const PACKAGES: &[Package] = &[
     Package { name: "cron", brings: Program("cron"), needs: &[Need::Bench] },
     Package { name: "apache2", brings: Program("apache2"), needs: &[Need::Bench] },
     Package { name: "redis-server", brings: Program("redis-server"), needs: &[Need::Bench] },
+    Package { name: "redis-tools", brings: Program("redis-benchmark"), needs: &[Need::Bench] },
+    Package { name: "apache2-utils", brings: Program("ab"), needs: &[Need::Bench] },
     Package { name: "mariadb-server", brings: Program("mariadbd"), needs: &[Need::Bench] },
     Package { name: "postgresql", brings: Program("psql"), needs: &[Need::Bench] },
     Package { name: "rpm", brings: Program("rpmbuild"), needs: &[Need::Bench] },

@@ -109,7 +109,16 @@ pub(super) const PIECES: &[Piece] = &[
     long(piece!("hands", "people at terminals: su, at, screen, passwords", ["script", "at"])),
     long(piece!("modules", "a kernel module built and installed by dkms", ["dkms", "cc"])),
     long(piece!("containers", "podman, buildah, crun, runc", ["podman", "busybox"])),
-    long(piece!("machine", "a whole system in a container of systemd", ["systemd-nspawn"])),
+    long(piece!(
+        "machine",
+        "a whole system in a container: boot, services, a person, shutdown",
+        ["systemd-nspawn", "sshd"]
+    )),
+    long(piece!(
+        "crowd",
+        "thousands who ask a web server and what is behind it",
+        ["nginx", "ab", "redis-benchmark", "dnsmasq"]
+    )),
     long(piece!(
         "ansible",
         "a playbook over ssh, twice",

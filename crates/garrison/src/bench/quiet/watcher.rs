@@ -1,6 +1,7 @@
 //! The agent in front of the work: the process that runs on a host, with everything on and no
 //! server in reach. What it would tell is read from its queue once it has ended.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,6 +16,7 @@ use model::convert::finding_from_wire;
 use model::finding::{Finding, FindingKind};
 use model::policy::{Policy, ResponsePolicy};
 use model::time::Timestamp;
+use model::wire::CapabilityState;
 use model::wire::record::Record as Body;
 
 use super::say;
@@ -67,6 +69,12 @@ impl Watcher {
         self.process.id()
     }
 
+    /// Events that were lost since it began, as far as it has told.
+    pub(super) fn lost(&self) -> u64 {
+        let status = Status::read(&self.dir).unwrap_or_default();
+        status.sensor.lost.iter().map(|(_, _, count)| count).sum()
+    }
+
     fn wait_until_up(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
         let (status, guard) = loop {
@@ -101,9 +109,6 @@ impl Watcher {
     /// Ends it; the alarms it would have told.
     pub(super) fn stop(mut self) -> anyhow::Result<Vec<Finding>> {
         let status = Status::read(&self.dir).unwrap_or_default();
-        for it in status.capabilities.iter().filter(|it| !matches!(&*it.state, "active" | "off")) {
-            say(&format!("  {} was {}: {}", it.id, it.state, it.reason));
-        }
         ensure!(status.detection.restarts == 0, "detection failed meanwhile: {}", self.said());
         drop(self.process.stdin.take());
         let began = Instant::now();
@@ -114,7 +119,11 @@ impl Watcher {
             }
             std::thread::sleep(LOOK);
         }
-        told(&self.dir.join("spool"))
+        let spool = Spool::open(&self.dir.join("spool"), Limits::default())?;
+        for ((id, state, reason), times) in lacks(&spool)? {
+            say(&format!("  {id} was {state}: {reason} (x{times})"));
+        }
+        told(&spool)
     }
 }
 
@@ -164,21 +173,55 @@ pub(super) fn end_learning(dir: &Path) -> anyhow::Result<()> {
     Ok(state::write(&file, &bytes)?)
 }
 
-/// Everything that waits for the server, which is then forgotten.
-fn told(spool: &Path) -> anyhow::Result<Vec<Finding>> {
-    let spool = Spool::open(spool, Limits::default())?;
+/// The alarms that wait for the server.
+fn told(spool: &Spool) -> anyhow::Result<Vec<Finding>> {
     let mut found = Vec::new();
+    take(spool, Lane::Alarm, |record| {
+        if let Body::Finding(it) = record {
+            found.push(finding_from_wire(it)?);
+        }
+        Ok(())
+    })?;
+    found.retain(|it| it.kind == FindingKind::Alarm);
+    Ok(found)
+}
+
+/// What the agent could not do meanwhile and why, and how often that began.
+fn lacks(spool: &Spool) -> anyhow::Result<BTreeMap<(String, &'static str, String), usize>> {
+    let mut lacks = BTreeMap::new();
+    let mut last = BTreeMap::new();
+    take(spool, Lane::Telemetry, |record| {
+        let Body::CapabilityChange(change) = record else { return Ok(()) };
+        for it in change.capabilities {
+            let state = match it.state() {
+                CapabilityState::Missing => "missing",
+                CapabilityState::Degraded => "degraded",
+                _ => "",
+            };
+            let now = (it.id.clone(), state, it.reason);
+            if last.insert(it.id, now.clone()).as_ref() != Some(&now) && !state.is_empty() {
+                *lacks.entry(now).or_default() += 1;
+            }
+        }
+        Ok(())
+    })?;
+    Ok(lacks)
+}
+
+/// Everything that waits in a lane, which is then forgotten.
+fn take(
+    spool: &Spool,
+    lane: Lane,
+    mut each: impl FnMut(Body) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let mut after = 0;
-    while let Some(batch) = spool.next_batch(Lane::Alarm, after)? {
+    while let Some(batch) = spool.next_batch(lane, after)? {
         after = batch.last_seq();
         let epoch = batch.epoch;
         for record in batch.records().context("a block of the queue is damaged")? {
-            if let Some(Body::Finding(it)) = record.record {
-                found.push(finding_from_wire(it)?);
-            }
+            record.record.map_or(Ok(()), &mut each)?;
         }
-        spool.ack(Lane::Alarm, epoch, after)?;
+        spool.ack(lane, epoch, after)?;
     }
-    found.retain(|it| it.kind == FindingKind::Alarm);
-    Ok(found)
+    Ok(())
 }

@@ -3,15 +3,10 @@
 . "$(dirname "$0")/lib.sh"
 
 dir=/root/admin-sshd
-mkdir -p "$dir" /run/sshd /root/.ssh
-ssh-keygen -q -t ed25519 -N '' -f "$dir/host"
-ssh-keygen -q -t ed25519 -N '' -f "$dir/key"
-install -d -m 700 -o ops -g ops /home/ops/.ssh
-install -m 600 -o ops -g ops "$dir/key.pub" /home/ops/.ssh/authorized_keys
-printf 'Port 2023\nListenAddress 127.0.0.1\nHostKey %s/host\nPidFile %s/pid\nUsePAM yes\nSubsystem sftp internal-sftp\n' "$dir" "$dir" >"$dir/config"
+mkdir -p "$dir"
+key_of ops "$dir/key"
 logs_on
-"$(command -v sshd)" -f "$dir/config"
-poll 10 test -s "$dir/pid"
+sshd_on "$dir" 2023 'ListenAddress 127.0.0.1'
 client="-i $dir/key -p 2023 -o StrictHostKeyChecking=accept-new -o UserKnownHostsFile=$dir/known -o LogLevel=ERROR -o ControlMaster=auto -o ControlPath=$dir/shared -o ControlPersist=60"
 # shellcheck disable=SC2086,SC2029
 on() { ssh $client ops@127.0.0.1 "$@"; }
@@ -135,7 +130,5 @@ on 'sudo userdel -r deploy' || true
 on 'sudo rm -f /etc/cron.d/report /etc/systemd/system/shop.service /etc/profile.d/shop.sh'
 # shellcheck disable=SC2086
 ssh $client -O exit ops@127.0.0.1
-daemon=$(cat "$dir/pid")
-kill "$daemon"
-gone 10 "$daemon"
+sshd_off "$dir"
 logs_off

@@ -4,16 +4,11 @@
 
 # A playbook, carried out by ansible over ssh, twice.
 dir=/root/ansible-sshd
-mkdir -p "$dir" /run/sshd
-ssh-keygen -q -t ed25519 -N '' -f "$dir/host"
-ssh-keygen -q -t ed25519 -N '' -f "$dir/key"
-install -d -m 700 -o ops -g ops /home/ops/.ssh
-install -m 600 -o ops -g ops "$dir/key.pub" /home/ops/.ssh/authorized_keys
-printf 'Port 2026\nListenAddress 0.0.0.0\nHostKey %s/host\nPidFile %s/pid\nUsePAM yes\nSubsystem sftp internal-sftp\n' "$dir" "$dir" >"$dir/config"
+mkdir -p "$dir"
+key_of ops "$dir/key"
 logs_on
 place 192.0.2.30
-"$(command -v sshd)" -f "$dir/config"
-poll 10 test -s "$dir/pid"
+sshd_on "$dir" 2026 'ListenAddress 0.0.0.0'
 printf 'shop ansible_host=192.0.2.30 ansible_port=2026 ansible_user=ops ansible_ssh_private_key_file=%s/key ansible_python_interpreter=/usr/bin/python3\n' "$dir" >"$dir/hosts"
 cat >"$dir/ansible.cfg" <<CONF
 [defaults]
@@ -62,7 +57,5 @@ ansible all -m user -a 'name=deploy state=absent remove=yes'
 ansible all -m file -a 'path=/etc/sudoers.d/deploy-all state=absent'
 # Multiplexed connections end.
 for it in "$HOME"/.ansible/cp/*; do if [ -S "$it" ]; then ssh -o ControlPath="$it" -O exit x 2>/dev/null || true; fi; done
-daemon=$(cat "$dir/pid")
-kill "$daemon"
-gone 10 "$daemon"
+sshd_off "$dir"
 logs_off

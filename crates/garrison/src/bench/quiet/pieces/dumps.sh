@@ -4,17 +4,12 @@
 
 # What a host sends away at night, over ssh to a machine for backups.
 dir=/root/nightly
-mkdir -p "$dir" /run/sshd /root/.ssh
-ssh-keygen -q -t ed25519 -N '' -f "$dir/host"
-ssh-keygen -q -t ed25519 -N '' -C nightly -f "$dir/key"
+mkdir -p "$dir"
 person vault
-install -d -m 700 -o vault -g vault /home/vault/.ssh
-install -m 600 -o vault -g vault "$dir/key.pub" /home/vault/.ssh/authorized_keys
-printf 'Port 2024\nListenAddress 0.0.0.0\nHostKey %s/host\nPidFile %s/pid\nUsePAM yes\nSubsystem sftp internal-sftp\n' "$dir" "$dir" >"$dir/config"
+key_of vault "$dir/key"
 logs_on
 place 192.0.2.20
-"$(command -v sshd)" -f "$dir/config"
-poll 10 test -s "$dir/pid"
+sshd_on "$dir" 2024 'ListenAddress 0.0.0.0'
 printf 'Host store\n HostName 192.0.2.20\n Port 2024\n User vault\n IdentityFile %s/key\n StrictHostKeyChecking accept-new\n UserKnownHostsFile %s/known\n' "$dir" "$dir" >"$dir/client"
 on() { ssh -F "$dir/client" store "$@"; }
 poll 10 on true
@@ -40,7 +35,5 @@ fi
 # A tunnel to a database, and a jump.
 ssh -F "$dir/client" -N -f -o ControlMaster=yes -o "ControlPath=$dir/shared" -L 127.0.0.1:15432:127.0.0.1:5432 store
 ssh -F "$dir/client" -o "ControlPath=$dir/shared" -O exit store
-daemon=$(cat "$dir/pid")
-kill "$daemon"
-gone 10 "$daemon"
+sshd_off "$dir"
 logs_off

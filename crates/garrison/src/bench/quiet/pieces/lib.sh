@@ -2,6 +2,9 @@
 # What the pieces share.
 set -euo pipefail
 
+# curl, which gives up: a piece that hangs says less than one that fails.
+curl() { command curl --max-time 30 "$@"; }
+
 # poll SECONDS COMMAND...: until the command succeeds.
 poll() {
     local end=$((SECONDS + $1))
@@ -52,6 +55,34 @@ logs_off() {
     syslog-ng-ctl stop --control=/run/syslog-ng-quiet.ctl
     gone 20 "$daemon"
     rm -f /dev/log
+}
+
+# key_of PERSON FILE: a pair of keys that lets the person in.
+key_of() {
+    local home
+    home=$(getent passwd "$1" | cut -d: -f6)
+    [ -e "$2" ] || ssh-keygen -q -t ed25519 -N '' -C "$1@here" -f "$2"
+    install -d -m 700 -o "$1" -g "$1" "$home/.ssh"
+    install -m 600 -o "$1" -g "$1" "$2.pub" "$home/.ssh/authorized_keys"
+}
+
+# sshd_on DIRECTORY PORT [LINE...]: a server of ssh, its files in the directory; lines of its configuration.
+sshd_on() {
+    local dir=$1 port=$2
+    shift 2
+    mkdir -p "$dir" /run/sshd
+    [ -e "$dir/host" ] || ssh-keygen -q -t ed25519 -N '' -f "$dir/host"
+    printf '%s\n' "Port $port" "HostKey $dir/host" "PidFile $dir/pid" 'UsePAM yes' 'Subsystem sftp internal-sftp' "$@" >"$dir/config"
+    "$(command -v sshd)" -f "$dir/config"
+    poll 10 test -s "$dir/pid"
+}
+
+# sshd_off DIRECTORY: and its end.
+sshd_off() {
+    local daemon
+    daemon=$(cat "$1/pid")
+    kill "$daemon"
+    gone 10 "$daemon"
 }
 
 # place ADDRESS...: other machines, seen from here.

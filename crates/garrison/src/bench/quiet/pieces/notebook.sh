@@ -16,14 +16,9 @@ http.server.HTTPServer(("127.0.0.1", 8888), It).serve_forever()
 P
 chown dana: /home/dana/notebook.py
 dir=/root/notebook-sshd
-mkdir -p "$dir" /run/sshd
-ssh-keygen -q -t ed25519 -N '' -f "$dir/host"
-ssh-keygen -q -t ed25519 -N '' -f "$dir/key"
-install -d -m 700 -o dana -g dana /home/dana/.ssh
-install -m 600 -o dana -g dana "$dir/key.pub" /home/dana/.ssh/authorized_keys
-printf 'Port 2027\nListenAddress 127.0.0.1\nHostKey %s/host\nPidFile %s/pid\nUsePAM yes\n' "$dir" "$dir" >"$dir/config"
-"$(command -v sshd)" -f "$dir/config"
-poll 10 test -s "$dir/pid"
+mkdir -p "$dir"
+key_of dana "$dir/key"
+sshd_on "$dir" 2027 'ListenAddress 127.0.0.1'
 ssh -i "$dir/key" -p 2027 -o StrictHostKeyChecking=no -o UserKnownHostsFile="$dir/known" -o LogLevel=ERROR dana@127.0.0.1 'exec python3 ~/notebook.py' &
 session=$!
 poll 10 curl -fsS -o /dev/null -d true http://127.0.0.1:8888/cell
@@ -33,6 +28,4 @@ done
 pid=$(pgrep -u dana -f notebook.py | head -1)
 kill "$pid"
 wait "$session" || true
-daemon=$(cat "$dir/pid")
-kill "$daemon"
-gone 10 "$daemon"
+sshd_off "$dir"

@@ -3,26 +3,11 @@
 . "$(dirname "$0")/lib.sh"
 
 dir=/root/sshd
-mkdir -p "$dir" /run/sshd
-ssh-keygen -q -t ed25519 -N '' -f "$dir/host"
 mkdir -p /root/.ssh && chmod 700 /root/.ssh
-rm -f /root/.ssh/id_quiet
-ssh-keygen -q -t ed25519 -N '' -C root@here -f /root/.ssh/id_quiet
-install -d -m 700 -o dana -g dana /home/dana/.ssh
-install -m 600 -o dana -g dana /root/.ssh/id_quiet.pub /home/dana/.ssh/authorized_keys
+key_of dana /root/.ssh/id_quiet
 logs_on
 place 192.0.2.10 198.51.100.7
-cat >"$dir/config" <<CONF
-Port 2022
-ListenAddress 0.0.0.0
-HostKey $dir/host
-PidFile $dir/pid
-UsePAM yes
-PasswordAuthentication yes
-Subsystem sftp internal-sftp
-CONF
-"$(command -v sshd)" -f "$dir/config"
-poll 10 test -s "$dir/pid"
+sshd_on "$dir" 2022 'ListenAddress 0.0.0.0' 'PasswordAuthentication yes'
 cat >"$dir/client" <<CONF
 Host server
     HostName 192.0.2.10
@@ -81,7 +66,5 @@ typed 'battery-stapel-9' dana || true
 typed 'battery-staple-9' dana
 typed 'battery-staple-9' daan || true
 poll 10 grep -q 'Accepted [pk].* for dana' /var/log/auth.log
-daemon=$(cat "$dir/pid")
-kill "$daemon"
-gone 10 "$daemon"
+sshd_off "$dir"
 logs_off

@@ -4,15 +4,10 @@
 
 # An administrator looks for the cause of a slow host, signed in, with what there is for it.
 dir=/root/watch-sshd
-mkdir -p "$dir" /run/sshd
-ssh-keygen -q -t ed25519 -N '' -f "$dir/host"
-ssh-keygen -q -t ed25519 -N '' -f "$dir/key"
-install -d -m 700 -o ops -g ops /home/ops/.ssh
-install -m 600 -o ops -g ops "$dir/key.pub" /home/ops/.ssh/authorized_keys
-printf 'Port 2025\nListenAddress 127.0.0.1\nHostKey %s/host\nPidFile %s/pid\nUsePAM yes\n' "$dir" "$dir" >"$dir/config"
+mkdir -p "$dir"
+key_of ops "$dir/key"
 logs_on
-"$(command -v sshd)" -f "$dir/config"
-poll 10 test -s "$dir/pid"
+sshd_on "$dir" 2025 'ListenAddress 127.0.0.1'
 on() { ssh -i "$dir/key" -p 2025 -o StrictHostKeyChecking=no -o UserKnownHostsFile="$dir/known" -o LogLevel=ERROR ops@127.0.0.1 "$@"; }
 poll 10 on true
 on 'sudo ss -tulpn | head; sudo lsof -nP -i | head -5; sudo netstat -s 2>/dev/null | head -3' || true
@@ -30,7 +25,5 @@ on 'sudo -i whoami; sudo su - dana -c id; sudo -u www-data id; sudo journalctl -
 on 'history | tail -3; find / -xdev -perm -4000 -type f 2>/dev/null | head -3; sudo find /etc -newer /etc/hostname -type f | head -3; sudo grep -ri password /etc/default | head -2; sudo du -xsh /var/log' || true
 on 'sudo truncate -s 0 /var/log/dpkg.log.1 2>/dev/null; sudo rm -f /var/log/apt/*.gz; sudo journalctl --vacuum-size=100M' || true
 on 'sudo crontab -l; sudo ls /var/spool/cron/crontabs; sudo getent shadow root | cut -c1-5; sudo openssl x509 -in /etc/ssl/certs/ca-certificates.crt -noout -subject' || true
-daemon=$(cat "$dir/pid")
-kill "$daemon"
-gone 10 "$daemon"
+sshd_off "$dir"
 logs_off
