@@ -7,13 +7,16 @@ use model::time::Timestamp;
 
 use crate::collect::hash_cache::HashCache;
 use crate::collect::memo::Memo;
-use crate::collect::process::table::ProcessTable;
+use crate::collect::process::table::{Changes, ProcessTable};
 use crate::collect::{self, Cadence, Collected, Collector, Context};
 use crate::host_root::HostRoot;
 use crate::packages::PackageIndex;
 
 /// Oldest process table that is used for slow tables.
 const PROCESSES_AGE_MAX: Duration = Duration::from_secs(5);
+/// How long a process is believed to be what it was, where changes are told. Less than a minute,
+/// so that what is due each minute is read whole.
+const BELIEVED_MAX: Duration = Duration::from_secs(50);
 
 /// The host, the index of its packages, the digests of its executables and what was understood
 /// of its files.
@@ -23,8 +26,20 @@ pub struct Inspector {
     packages: PackageIndex,
     hashes: Mutex<HashCache>,
     memo: Mutex<Memo>,
-    /// The processes of a moment ago.
-    processes: Option<(Timestamp, ProcessTable)>,
+    processes: Option<Known>,
+    /// Somebody tells which processes change.
+    is_told: bool,
+}
+
+/// The processes of a while ago.
+#[derive(Debug)]
+struct Known {
+    table: ProcessTable,
+    at: Timestamp,
+    /// When every one of them was read.
+    whole_at: Timestamp,
+    /// Those that have changed since.
+    changes: Changes,
 }
 
 impl Inspector {
@@ -35,7 +50,21 @@ impl Inspector {
             hashes: Mutex::default(),
             memo: Mutex::default(),
             processes: None,
+            is_told: false,
         }
+    }
+
+    /// Processes changed. Who calls this once tells of every change.
+    pub fn processes_changed(&mut self, changes: &Changes) {
+        self.is_told = true;
+        if let Some(known) = &mut self.processes {
+            known.changes.extend(changes);
+        }
+    }
+
+    /// The next table of processes is read whole.
+    pub fn forget_processes(&mut self) {
+        self.processes = None;
     }
 
     pub fn root(&self) -> &HostRoot {
@@ -50,18 +79,35 @@ impl Inspector {
     /// Runs one collector. What the package databases would not tell is said with its rows.
     pub fn collect(&mut self, collector: &Collector, now: Timestamp) -> Collected {
         self.packages.refresh(&self.root);
-        // Slow tables only ask which servers run; a scan of all of them reads /proc once.
-        let recent = self.processes.take().filter(|(at, _)| {
-            collector.cadence == Cadence::Slow && *at <= now && now.since(*at) <= PROCESSES_AGE_MAX
-        });
-        let read_at = recent.as_ref().map_or(now, |(at, _)| *at);
+        let known = self.known_processes(collector.cadence, now);
+        let [at, whole_at] = known.as_ref().map_or([now; 2], |it| [it.at, it.whole_at]);
+        let (table, changes) = known.map(|it| (it.table, it.changes)).unzip();
         let context = Context::new(&self.root, &self.packages, &self.hashes, now)
             .with_memo(&self.memo)
-            .with_processes(recent.map(|(_, it)| it));
+            .with_processes(table);
         let mut collected = collect::run(collector, &context);
-        self.processes = context.into_processes().map(|it| (read_at, it));
+        let changes = changes.unwrap_or_default();
+        self.processes =
+            context.into_processes().map(|table| Known { table, at, whole_at, changes });
         collected.skipped.extend_from_slice(self.packages.skipped());
         collected
+    }
+
+    /// Processes that need not be read again.
+    fn known_processes(&mut self, cadence: Cadence, now: Timestamp) -> Option<Known> {
+        let known = self.processes.take()?;
+        let is_within = |at: Timestamp, max| at <= now && now.since(at) <= max;
+        // Slow tables only ask which servers run; a scan of all of them reads /proc once.
+        if cadence == Cadence::Slow && is_within(known.at, PROCESSES_AGE_MAX) {
+            return Some(known);
+        }
+        let is_believed = self.is_told && is_within(known.whole_at, BELIEVED_MAX);
+        is_believed.then(|| Known {
+            table: ProcessTable::renew(&self.root, known.table, &known.changes),
+            at: now,
+            whole_at: known.whole_at,
+            changes: Changes::default(),
+        })
     }
 }
 

@@ -41,6 +41,22 @@ pub fn make_folder(path: &Path) -> Result<(), StateError> {
 /// Replaces the file, durable when this returns.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
     let fail = |source| StateError { path: path.to_owned(), source };
+    put(path, bytes, File::sync_all)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    File::open(folder).and_then(|it| it.sync_all()).map_err(fail)
+}
+
+/// Replaces the file. After a loss of power it may be the old one, or empty.
+pub fn write_transient(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
+    put(path, bytes, |_| Ok(()))
+}
+
+fn put(
+    path: &Path,
+    bytes: &[u8],
+    settle: impl Fn(&File) -> std::io::Result<()>,
+) -> Result<(), StateError> {
+    let fail = |source| StateError { path: path.to_owned(), source };
     let new = path.with_extension("new");
     let mut file = OpenOptions::new()
         .create(true)
@@ -49,17 +65,18 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
         .mode(0o600)
         .open(&new)
         .map_err(fail)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fail)?;
-    std::fs::rename(&new, path).map_err(fail)?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    File::open(folder).and_then(|it| it.sync_all()).map_err(fail)
+    file.write_all(bytes).and_then(|()| settle(&file)).map_err(fail)?;
+    std::fs::rename(&new, path).map_err(fail)
 }
 
 /// Replaces the file with `value` as JSON.
 pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), StateError> {
-    let bytes = serde_json::to_vec(value)
-        .map_err(|it| StateError { path: path.to_owned(), source: it.into() })?;
-    write(path, &bytes)
+    write(path, &json(path, value)?)
+}
+
+/// `value` as JSON, for the file at `path`.
+pub fn json(path: &Path, value: &impl serde::Serialize) -> Result<Vec<u8>, StateError> {
+    serde_json::to_vec(value).map_err(|it| StateError { path: path.to_owned(), source: it.into() })
 }
 
 #[cfg(test)]

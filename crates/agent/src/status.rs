@@ -76,7 +76,8 @@ pub struct CapabilityStatus {
 
 impl Status {
     pub fn write(&self, state_dir: &Path) -> Result<(), StateError> {
-        state::write_json(&state_dir.join(FILE), self)
+        let file = state_dir.join(FILE);
+        state::write_transient(&file, &state::json(&file, self)?)
     }
 
     /// `None` where there is none, or this user may not read it.

@@ -22,6 +22,7 @@ use super::merge::Merger;
 use super::opening::{Later, Opened, Opening, Part, Times};
 use super::sweep::Sweeps;
 use super::user_rules;
+use crate::collect::process::table::Changes;
 use crate::costs::Costs;
 use crate::host_root::ReadError;
 use crate::inspect::thread_cpu;
@@ -117,8 +118,8 @@ pub struct Core {
     sweeps: Option<Sweeps>,
     /// Rules of the user that do not work.
     refusals: Vec<Refusal>,
-    /// A process began, ended or became another since this was asked.
-    has_new_processes: bool,
+    /// Processes that began, ended or became another since this was asked.
+    changed_processes: Changes,
     /// What comes once the sensor is whole.
     later: Option<Receiver<Later>>,
     times: Times,
@@ -187,7 +188,7 @@ impl Core {
             lost: 0,
             costs: options.costs,
             refusals,
-            has_new_processes: true,
+            changed_processes: Changes::any(),
             later: Some(later),
             times: Times { rules, ..times },
         };
@@ -216,8 +217,8 @@ impl Core {
         let began = thread_cpu();
         let mut inside = Duration::ZERO;
         let Self { sensor, judge, enricher, chunk, enriched, costs, .. } = self;
-        let has_new_processes = &mut self.has_new_processes;
-        let mut take = Take { enriched, enricher, judge, costs, seen, has_new_processes };
+        let changed_processes = &mut self.changed_processes;
+        let mut take = Take { enriched, enricher, judge, costs, seen, changed_processes };
         let mut count = 0;
         let polled = sensor.poll(timeout, &mut |event| {
             count += 1;
@@ -274,6 +275,7 @@ impl Core {
                 let event = sensor_event("events", detail, new, now);
                 self.enriched.push(Enriched { event, process: None });
                 self.lost = lost;
+                self.changed_processes.add_any();
                 if let Ok(pids) = sensor::procfs::pids() {
                     self.enricher.keep_running(&pids.into_iter().collect(), now);
                 }
@@ -336,9 +338,9 @@ impl Core {
         self.times
     }
 
-    /// Whether a process began, ended or became another since the last time.
-    pub fn take_new_processes(&mut self) -> bool {
-        std::mem::take(&mut self.has_new_processes)
+    /// Processes that began, ended or became another since the last time.
+    pub fn take_changed_processes(&mut self) -> Changes {
+        std::mem::take(&mut self.changed_processes)
     }
 
     pub fn enricher(&self) -> &Enricher {
@@ -378,7 +380,7 @@ struct Take<'a> {
     judge: &'a mut Judge,
     costs: &'a Costs,
     seen: &'a mut dyn FnMut(&Event),
-    has_new_processes: &'a mut bool,
+    changed_processes: &'a mut Changes,
 }
 
 impl Take<'_> {
@@ -390,8 +392,16 @@ impl Take<'_> {
         let began = thread_cpu();
         let count = chunk.len() as u64;
         for event in chunk.drain(..) {
-            *self.has_new_processes |=
-                matches!(event.what, What::Exec(_) | What::Fork { .. } | What::Exit { .. });
+            match event.what {
+                What::Fork { child_pid, .. } => self.changed_processes.add(child_pid),
+                What::Exec(_)
+                | What::Exit { .. }
+                | What::Credentials { .. }
+                | What::Rename { .. } => {
+                    self.changed_processes.add(event.task.pid);
+                }
+                _ => {}
+            }
             self.enricher.event(&event, self.enriched);
         }
         let middle = thread_cpu();

@@ -28,7 +28,8 @@ pub const ALL_BYTES_MAX: usize = 4 << 20;
 const LINES_MAX: usize = 20;
 const LINE_CHARS_MAX: usize = 300;
 const STATE_BYTES_MAX: usize = 16 << 20;
-/// Files compared in one look for changes no event told of.
+/// Between two looks for changes no event told of, and the files compared in one.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 const LOOK_FILES_MAX: usize = 16;
 /// A change this young may still be told by an event.
 const LOOK_AGE_MIN_NS: i64 = 5_000_000_000;
@@ -109,7 +110,9 @@ pub struct Texts {
     changed: bool,
     /// What was different when the agent started.
     while_away: Vec<(String, Change)>,
+    /// Where looking goes on, and when it last did.
     next: usize,
+    looked_at: Option<Timestamp>,
     /// Files that are not there any more, and since which look: their end may still be told.
     gone: HashMap<String, Timestamp>,
     /// Files that are read again although nothing says that they changed: where that goes on, and
@@ -189,6 +192,10 @@ impl Texts {
         let away = std::mem::take(&mut self.while_away).into_iter();
         let mut found: Vec<Unseen> =
             away.map(|(path, change)| Unseen { path, change, is_stamped: true }).collect();
+        if self.looked_at.is_some_and(|at| !now.is_due(at, LOOK_EVERY)) {
+            return found;
+        }
+        self.looked_at = Some(now);
         let paths: Vec<String> =
             self.kept.0.keys().skip(self.next).take(LOOK_FILES_MAX).cloned().collect();
         self.next = if paths.len() < LOOK_FILES_MAX { 0 } else { self.next + LOOK_FILES_MAX };

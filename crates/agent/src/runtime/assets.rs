@@ -20,6 +20,8 @@ use tokio::sync::mpsc;
 
 use crate::clock::{ClockWatch, running};
 use crate::collect::changes::ListenerWatch;
+use crate::collect::process;
+use crate::collect::process::table::Changes;
 use crate::collect::{self, Cadence, Collected, Collector};
 use crate::history::{Observation, Tables};
 use crate::inspect::{self, Inspector, thread_cpu};
@@ -49,8 +51,8 @@ pub(super) enum Input {
     Resync(String),
     /// A new stream: what the server holds.
     Reconcile(Vec<AssetDigest>),
-    /// Something told that this table changed.
-    Changed(&'static str),
+    /// These processes began, ended or became another.
+    Processes(Changes),
     Policy(Box<Policy>),
     Stop,
 }
@@ -182,7 +184,10 @@ impl AssetWorker {
                     self.schedule.changed(kind, now);
                 }
             }
-            Input::Changed(kind) => self.schedule.changed(kind, now),
+            Input::Processes(changes) => {
+                self.inspector.processes_changed(&changes);
+                self.schedule.changed(process::COLLECTOR.spec.kind, now);
+            }
             Input::Policy(policy) => {
                 for collector in collect::ALL {
                     self.schedule.set_every(collector.spec.kind, every(collector, &policy));
@@ -319,6 +324,7 @@ impl AssetWorker {
             .collect();
         let scan = Scan { id, items, left };
         self.send_progress(&scan);
+        self.inspector.forget_processes();
         self.scans.push_back(scan);
     }
 

@@ -4,7 +4,9 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
+};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,7 @@ use sensor::Tier;
 use super::assets::Input;
 use super::reporter::Reporter;
 use crate::clock::{ClockWatch, running};
+use crate::collect::process::table::Changes;
 use crate::costs::Costs;
 use crate::detect::core::{RULES, SENSOR};
 use crate::detect::{Alarm, Core, DetectError, Opening, Options};
@@ -116,8 +119,8 @@ struct State {
     status_at: Timestamp,
     kept_at: Timestamp,
     processes_at: Timestamp,
-    has_new_processes: bool,
     watch: ClockWatch,
+    changed_processes: Changes,
 }
 
 impl State {
@@ -131,8 +134,8 @@ impl State {
             status_at: now,
             kept_at: now,
             processes_at: now,
-            has_new_processes: false,
             watch: ClockWatch::default(),
+            changed_processes: Changes::default(),
         }
     }
 
@@ -282,12 +285,16 @@ impl State {
             );
             core.move_clock(by_us);
         }
-        self.has_new_processes |= core.take_new_processes();
-        if self.has_new_processes && now.is_due(self.processes_at, PROCESSES_EVERY) {
+        self.changed_processes.extend(&core.take_changed_processes());
+        if !self.changed_processes.is_empty() && now.is_due(self.processes_at, PROCESSES_EVERY) {
             self.processes_at = now;
+            let changes = std::mem::take(&mut self.changed_processes);
             // A full channel means a busy asset thread: it is told the next time.
-            self.has_new_processes =
-                self.worker.assets.try_send(Input::Changed("process")).is_err();
+            if let Err(TrySendError::Full(Input::Processes(changes))) =
+                self.worker.assets.try_send(Input::Processes(changes))
+            {
+                self.changed_processes = changes;
+            }
         }
         if now.is_due(self.status_at, STATUS_EVERY) {
             self.status_at = now;

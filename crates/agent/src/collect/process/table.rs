@@ -1,6 +1,6 @@
 //! The processes of a moment, shared by every collector that asks about them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,8 @@ const COMMAND_BYTES_MAX: usize = 32 << 10;
 const SMALL_BYTES_MAX: usize = 16 << 10;
 /// `/proc/stat` grows with processors and interrupts.
 const KERNEL_STAT_BYTES_MAX: usize = 4 << 20;
+/// Most changed processes that are told one by one.
+const CHANGES_MAX: usize = 4096;
 
 /// One process. What this user may not read is absent.
 #[derive(Clone, Debug)]
@@ -94,6 +96,50 @@ pub struct ProcessTable {
     /// False: this is no running host, or its `/proc` cannot be listed.
     pub available: bool,
     by_pid: HashMap<u32, usize>,
+    kernel_threads: HashSet<u32>,
+    /// Those of which something could not be read, and may be another time.
+    unread: HashSet<u32>,
+    boot: Option<i64>,
+}
+
+/// Which processes began, ended or became another since the last time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    pids: HashSet<u32>,
+    /// More than are told one by one, or it is not known which.
+    any: bool,
+}
+
+impl Changes {
+    /// It is not known which.
+    pub fn any() -> Self {
+        Self { pids: HashSet::new(), any: true }
+    }
+
+    pub fn add(&mut self, pid: u32) {
+        if !self.any {
+            self.pids.insert(pid);
+        }
+        if self.pids.len() > CHANGES_MAX {
+            self.add_any();
+        }
+    }
+
+    /// Any process may be another now.
+    pub fn add_any(&mut self) {
+        *self = Self::any();
+    }
+
+    pub fn extend(&mut self, others: &Self) {
+        others.pids.iter().for_each(|it| self.add(*it));
+        if others.any {
+            self.add_any();
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        !self.any && self.pids.is_empty()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -107,6 +153,12 @@ struct Unread {
 impl ProcessTable {
     /// Reads `/proc` of a running host. Another root has no processes.
     pub fn read(root: &HostRoot) -> Self {
+        Self::renew(root, Self::default(), &Changes::default())
+    }
+
+    /// As [`read`](Self::read), but what stands in `before` is believed of a process that is not
+    /// among `changed`, runs the same executable and has kept its parent.
+    pub fn renew(root: &HostRoot, before: Self, changed: &Changes) -> Self {
         if !root.is_live() {
             return Self { skipped: vec![super::needs_live()], ..Self::default() };
         }
@@ -114,10 +166,9 @@ impl ProcessTable {
             Ok(entries) => entries,
             Err(error) => return Self { skipped: vec![error.because()], ..Self::default() },
         };
+        let before = if changed.any { Self::default() } else { before };
         let mut table = Self { available: true, ..Self::default() };
-        let boot = boot_time(root, &mut table.skipped);
-        let mut unread = Unread::default();
-        let mut buffer = Vec::new();
+        table.boot = before.boot.or_else(|| boot_time(root, &mut table.skipped));
         let mut pids: Vec<u32> = entries
             .iter()
             .filter_map(|it| parse::number(it.name.as_bytes()))
@@ -134,18 +185,57 @@ impl ProcessTable {
             ));
             pids.truncate(PROCESSES_MAX);
         }
-        for pid in pids {
-            // A process that has ended meanwhile is no loss.
-            let Ok(directory) = root.open_dir(format!("/proc/{pid}")) else { continue };
-            if let Some(it) = read_one(pid, &directory, boot, &mut buffer, &mut unread) {
-                table.by_pid.insert(pid, table.processes.len());
-                table.processes.push(it);
+        let mut unread = Unread::default();
+        let mut buffer = Vec::new();
+        for pid in &pids {
+            let known = before.believed(root, *pid, &pids).filter(|_| !changed.pids.contains(pid));
+            let count = unread.all();
+            let found =
+                known.unwrap_or_else(|| read_one(root, *pid, table.boot, &mut buffer, &mut unread));
+            if unread.all() > count {
+                table.unread.insert(*pid);
             }
+            table.add(*pid, found);
         }
         table.set_states(root);
         table.set_depths();
         table.skipped.extend(unread.lines());
         table
+    }
+
+    fn add(&mut self, pid: u32, found: Found) {
+        match found {
+            Found::Process(it) => {
+                self.by_pid.insert(pid, self.processes.len());
+                self.processes.push(*it);
+            }
+            Found::KernelThread => {
+                self.kernel_threads.insert(pid);
+            }
+            Found::Nothing => {}
+        }
+    }
+
+    /// What is known of the process, if it still holds.
+    fn believed(&self, root: &HostRoot, pid: u32, alive: &[u32]) -> Option<Found> {
+        if self.unread.contains(&pid) {
+            return None;
+        }
+        if self.kernel_threads.contains(&pid) {
+            return Some(Found::KernelThread);
+        }
+        let known = self.processes.get(*self.by_pid.get(&pid)?)?;
+        let has_parent = known.parent == 0 || alive.binary_search(&known.parent).is_ok();
+        let link = root.read_link(known.executable_link()).ok()?;
+        let (path, state) = parse::executable(link.as_os_str().as_bytes());
+        let was = match known.executable_state? {
+            ExecutableState::Replaced => ExecutableState::Deleted,
+            it => it,
+        };
+        let is_same = has_parent && known.executable.as_ref() == Some(&path) && was == state;
+        is_same.then(|| {
+            Found::Process(Box::new(Process { executable_state: Some(state), ..known.clone() }))
+        })
     }
 
     pub fn get(&self, pid: u32) -> Option<&Process> {
@@ -196,21 +286,44 @@ impl ProcessTable {
     }
 }
 
+/// What has a pid.
+enum Found {
+    Process(Box<Process>),
+    KernelThread,
+    /// It ended meanwhile, which is no loss, or its state makes no sense.
+    Nothing,
+}
+
 fn read_one(
+    root: &HostRoot,
     pid: u32,
+    boot: Option<i64>,
+    buffer: &mut Vec<u8>,
+    unread: &mut Unread,
+) -> Found {
+    let Ok(directory) = root.open_dir(format!("/proc/{pid}")) else { return Found::Nothing };
+    if directory.read("stat", SMALL_BYTES_MAX, buffer).is_err() {
+        return Found::Nothing;
+    }
+    let Some(stat) = parse::stat(buffer) else {
+        unread.broken += 1;
+        return Found::Nothing;
+    };
+    if stat.kernel_thread {
+        return Found::KernelThread;
+    }
+    Found::Process(Box::new(read_process(pid, stat, &directory, boot, buffer, unread)))
+}
+
+fn read_process(
+    pid: u32,
+    stat: Stat,
     directory: &Directory,
     boot: Option<i64>,
     buffer: &mut Vec<u8>,
     unread: &mut Unread,
-) -> Option<Process> {
-    directory.read("stat", SMALL_BYTES_MAX, buffer).ok()?;
-    let Some(Stat { name, state, parent, kernel_thread, start_ticks }) = parse::stat(buffer) else {
-        unread.broken += 1;
-        return None;
-    };
-    if kernel_thread {
-        return None;
-    }
+) -> Process {
+    let Stat { name, state, parent, start_ticks, .. } = stat;
     let uid = match directory.read("status", SMALL_BYTES_MAX, buffer) {
         Ok(_) => parse::effective_uid(buffer),
         Err(_) => None,
@@ -241,7 +354,7 @@ fn read_one(
         Timestamp(Timestamp::from_secs(it).0.saturating_add(micros))
     });
     let (executable, executable_state) = link.unzip();
-    Some(Process {
+    Process {
         pid,
         parent,
         depth: 0,
@@ -254,7 +367,7 @@ fn read_one(
         executable_state,
         arguments,
         container,
-    })
+    }
 }
 
 /// Seconds since 1970 at which the host started.
@@ -276,6 +389,10 @@ fn boot_time(root: &HostRoot, skipped: &mut Vec<Because>) -> Option<i64> {
 }
 
 impl Unread {
+    fn all(&self) -> usize {
+        self.executables + self.users + self.commands + self.broken
+    }
+
     fn lines(&self) -> Vec<Because> {
         let Self { executables, users, commands, broken } = *self;
         [

@@ -137,3 +137,62 @@ fn an_offline_root_has_none() {
     assert!(!table.available && table.processes.is_empty());
     assert_eq!(table.skipped, ["this needs the running host, not just its files"]);
 }
+
+#[test]
+fn only_what_changed_is_read_again() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let root = HostRoot::live().unwrap();
+    let script = "echo 1; read x; exec sh -c 'echo 2; read y; exec sleep 1000' second";
+    let mut child = Command::new("sh")
+        .args(["-c", script, "first"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (pid, mut input) = (child.id(), child.stdin.take().unwrap());
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let command = |table: &ProcessTable| table.get(pid).unwrap().command();
+    lines.next().unwrap().unwrap();
+    let table = ProcessTable::read(&root);
+    assert!(command(&table).ends_with("first"));
+    input.write_all(b"\n").unwrap();
+    lines.next().unwrap().unwrap();
+    // Nobody tells, and the executable is the same.
+    let table = ProcessTable::renew(&root, table, &Changes::default());
+    assert!(command(&table).ends_with("first"));
+    let mut told = Changes::default();
+    told.add(pid);
+    let table = ProcessTable::renew(&root, table, &told);
+    assert!(command(&table).ends_with("second"));
+    input.write_all(b"\n").unwrap();
+    let link = format!("/proc/{pid}/exe");
+    while !std::fs::read_link(&link).unwrap().ends_with("sleep") {
+        std::thread::yield_now();
+    }
+    let later = sleeper();
+    // Another executable and a new process need not be told.
+    let table = ProcessTable::renew(&root, table, &Changes::default());
+    assert_eq!(command(&table), "sleep 1000");
+    assert_eq!(table.get(later.child.id()).unwrap().parent, std::process::id());
+    let _ = child.kill();
+    let _ = child.wait();
+    std::fs::remove_file(&later.path).unwrap();
+    let table = ProcessTable::renew(&root, table, &Changes::default());
+    assert!(table.get(pid).is_none());
+    let later = table.get(later.child.id()).unwrap();
+    assert_eq!(later.executable_state, Some(ExecutableState::Deleted));
+}
+
+#[test]
+fn too_many_changes_are_any() {
+    let mut changes = Changes::default();
+    assert!(changes.is_empty());
+    (0..=5000).for_each(|it| changes.add(it));
+    assert_eq!(changes, Changes::any());
+    changes.add(1);
+    assert_eq!(changes, Changes::any());
+    let mut few = Changes::default();
+    few.add(1);
+    few.extend(&changes);
+    assert_eq!(few, Changes::any());
+}
