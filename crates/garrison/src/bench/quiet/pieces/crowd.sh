@@ -19,7 +19,7 @@ http {
 CONF
 mapfile -t customers < <(seq -f '198.51.100.%g' 10 49)
 mapfile -t doors < <(seq -f '192.0.2.%g' 60 99)
-place "${doors[@]}" "${customers[@]}"
+place "${doors[@]}" 192.0.2.100 "${customers[@]}"
 nginx -c /root/crowd.conf
 poll 10 test -s /run/crowd/nginx.pid
 poll 10 curl -fsS -o /dev/null http://192.0.2.60/
@@ -29,7 +29,7 @@ poll 10 curl -fsS -o /dev/null http://192.0.2.60/
     for it in "${customers[@]}"; do echo "$it 192.0.2.$((60 + ${it##*.} % 40))"; done |
         xargs -P 4 -L 1 sh -c 'ab -q -n 100 -c 10 -B "$0" "http://$1/"'
     for it in "${doors[@]}"; do echo "$it"; done | xargs -P 4 -I{} ab -q -n 100 -c 10 http://{}/img/shoe.jpg
-    ab -q -k -n 8000 -c 50 http://192.0.2.60/
+    ab -q -k -n 8000 -c 20 http://192.0.2.100/
     for it in "${doors[@]}"; do echo "$it"; done | xargs -P 4 -I{} ab -q -n 10 -c 5 http://{}/favicon.ico
 } >/root/crowd.txt
 # Customers who go before they have an answer, and one who holds on.
