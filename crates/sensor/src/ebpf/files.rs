@@ -74,15 +74,14 @@ impl Files {
         }
         let is_certain =
             kind == Kind::File && reason & (why::PLACE | why::RIGHTS | why::SECRET) != 0;
-        if !is_certain && !self.is_watched(&change) && !is_handler(&change) {
+        if !is_certain && !self.is_watched(&mut change) && !is_handler(&change) {
             return None;
         }
         Some((task, What::File { change, result: Some(call.result as i32) }))
     }
 
-    fn is_watched(&self, change: &FileChange) -> bool {
-        let (first, second) = paths(change);
-        [first, second].into_iter().flatten().any(|path| {
+    fn is_watched(&self, change: &mut FileChange) -> bool {
+        paths(change).any(|path| {
             self.prefixes.iter().any(|prefix| {
                 path.strip_prefix(prefix.as_str())
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -112,32 +111,9 @@ impl Files {
             });
             *path = join(real, name);
         };
-        each_path(change, resolve);
-    }
-}
-
-/// Every path that names a file; what a symbolic link leads to is only a text.
-fn each_path(change: &mut FileChange, mut with: impl FnMut(&mut String)) {
-    match change {
-        FileChange::Renamed { from, to } => {
-            with(from);
-            with(to);
-        }
-        FileChange::Linked { from, to, is_symbolic } => {
-            if !*is_symbolic {
-                with(from);
-            }
-            with(to);
-        }
-        FileChange::OpenWrite { path, .. }
-        | FileChange::OpenRead { path }
-        | FileChange::Written { path }
-        | FileChange::Mode { path, .. }
-        | FileChange::Owner { path, .. }
-        | FileChange::Attribute { path, .. }
-        | FileChange::Flags { path, .. }
-        | FileChange::Removed { path }
-        | FileChange::Times { path, .. } => with(path),
+        // What a symbolic link leads to is only a text.
+        let is_text = matches!(change, FileChange::Linked { is_symbolic: true, .. });
+        paths(change).skip(usize::from(is_text)).for_each(resolve);
     }
 }
 
@@ -189,10 +165,11 @@ fn is_handler(change: &FileChange) -> bool {
         || path.ends_with("/binfmt_misc/register")
 }
 
-fn paths(change: &FileChange) -> (Option<&str>, Option<&str>) {
-    match change {
+/// All that name a file or a place, for who asks and for who puts others there.
+fn paths(change: &mut FileChange) -> impl Iterator<Item = &mut String> {
+    let both = match change {
         FileChange::Renamed { from, to } | FileChange::Linked { from, to, .. } => {
-            (Some(from), Some(to))
+            [Some(from), Some(to)]
         }
         FileChange::OpenWrite { path, .. }
         | FileChange::OpenRead { path }
@@ -202,8 +179,9 @@ fn paths(change: &FileChange) -> (Option<&str>, Option<&str>) {
         | FileChange::Attribute { path, .. }
         | FileChange::Flags { path, .. }
         | FileChange::Removed { path }
-        | FileChange::Times { path, .. } => (Some(path), None),
-    }
+        | FileChange::Times { path, .. } => [Some(path), None],
+    };
+    both.into_iter().flatten()
 }
 
 /// What a call did to a file, with the paths as far as the call itself tells them.
