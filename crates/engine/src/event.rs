@@ -130,6 +130,7 @@ mod on {
         ProcessRename,
     ];
     pub(super) const STARTS: &[Category] = &[ProcessCreation];
+    pub(super) const STARTS_AND_FILES: &[Category] = &[ProcessCreation, FileEvent];
     pub(super) const STARTS_AND_REDIRECTIONS: &[Category] = &[ProcessCreation, Redirection];
     pub(super) const STDIO: &[Category] = &[ProcessCreation, Redirection, State];
     pub(super) const REDIRECTIONS: &[Category] = &[Redirection];
@@ -184,13 +185,19 @@ fields! {
         Arguments: List, "The arguments one by one, secrets masked.";
         CurrentDirectory: Text, "Working directory.";
         InlineCode: Text, "Code given to a shell or interpreter as an argument: sh -c, python -c, perl -e.";
-        FetchedBy: Text, "True name of the network tool that wrote the program, or the script, within the last hour.";
         FirstSeen: Bool, "This parent never started this executable on this host before; absent while the host is being learned.";
         ScriptOwnerId: Integer, "Owner of the script; told only of what cron starts.";
         ScriptIsWorldWritable: Bool, "Every user may write the script; likewise.";
         ContainerHostPaths: List, "Of the first program in a container: files and folders that it was given, by their path on the host.";
         LoaderVariables: List, "LD_PRELOAD=..., LD_AUDIT=..., as given.";
         PreviousImagePackage: Text, "Package of the program that this very process was before it started this one.";
+    }
+    // Who made it.
+    STARTS_AND_FILES {
+        ProgramWriter: Text, "True name of the program that within the last hour wrote the script that was started, or the executable; of a file event, the file that may be run now; absent: nobody was seen to.";
+        ProgramWriterKind: Text, "As ImageKind, of that program.";
+        ProgramWriterInTemporary: Bool, "That program lies in a temporary directory or in memory; absent: it does not.";
+        ProgramWasFetched: Bool, "That program took it from the network: it is there for that (curl, nc, scp and others like them), had called another process by TCP, or read from one that had; absent: no sign of it.";
     }
     // The executable.
     EVERY {
@@ -209,6 +216,7 @@ fields! {
         ImageKind: Text, "What the content is, whatever its name: shell, interpreter, network_tool, recon_tool, package_manager, other.";
         ImageTrueName: Text, "Name of the packaged program with the same content; differs from the file name where a copy was renamed.";
         ImageIsAgent: Bool, "It is this agent, by the number of the process or the very file; no name decides.";
+        ImageIsPacked: Bool, "Nobody's package brought it, it has no sections, and its content is noise: compressed or encrypted; absent: no sign of it.";
         ImageVerdict: Text, "Verdict of hash lists and scanners: malicious, suspicious, clean; absent: not judged.";
         ImageVerdictName: Text, "What the list that judged it calls the threat.";
     }
@@ -222,9 +230,10 @@ fields! {
         ParentPackage: Text, "Package of the parent's executable.";
         ParentScriptPackage: Text, "Package that owns the script the parent was started with.";
         ParentKind: Text, "As ImageKind, of the parent.";
+        CallerProcessId: Integer, "Process id of the nearest ancestor that was started as a program itself: copies a shell makes of itself are passed over.";
         AncestorImages: List, "Executables from the parent to the root.";
         AncestorNames: List, "comm of the same.";
-        StarterImage: Text, "Executable of the nearest ancestor that is no shell.";
+        StarterImage: Text, "Executable of the nearest ancestor that is no shell, or of the interpreter in whose place a shell came.";
         StarterKind: Text, "As ImageKind, of that ancestor.";
         StarterIsInline: Bool, "That ancestor carries out code it was given as an argument or on 0, no script and no program of its own.";
         StarterTrueName: Text, "As ImageTrueName, of that ancestor.";
@@ -290,7 +299,7 @@ fields! {
         DestinationFirstSeen: Bool, "This executable never called this address before (a listener: never listened on this port); absent while the host is being learned.";
     }
     PROTOCOLS {
-        Protocol: Text, "tcp, udp, icmp, raw, packet.";
+        Protocol: Text, "tcp, udp, icmp (of a raw socket too), raw, packet.";
     }
     QUERIES {
         QueryName: Text, "Name asked for.";
@@ -304,18 +313,21 @@ fields! {
     }
     FILES_AND_STATE {
         TargetPackage: Text, "Package that owns the file.";
-        TargetKind: Text, "What the file is for: account (passwd, group), secret (shadow, credential files of programs), private_key, login_key, sudo, pam, cron, systemd, init, profile, loader (ld.so.preload, ld.so.conf), ssh_config, trust (certificate authorities), resolver (hosts, resolv.conf, nsswitch), audit (configuration of logging and auditing), firewall, log, history, binary, shell_binary, web, kernel (sysctl, modules, core_pattern, release_agent), agent, other.";
+        TargetKind: Text, "What the file is for: account (passwd, group), secret (shadow, credential files of programs), private_key, login_key, sudo, pam, cron, systemd, init, installer (what runs beside a package manager), profile, loader (ld.so.preload, ld.so.conf), ssh_config, trust (certificate authorities), resolver (hosts, resolv.conf, nsswitch), audit (configuration of logging and auditing), firewall, log, history, mail, binary, shell_binary, web, kernel (sysctl, modules, core_pattern, release_agent), agent, other.";
         TargetMode: Integer, "Permission bits after.";
         TargetOwnerId: Integer, "Uid of the owner after.";
         ContentDiff: Text, "Lines removed and added, text files only.";
     }
     FILES {
         SourceFilename: Text, "Of a rename or link: where it was.";
-        FileOperation: Text, "create, write, truncate, read (only of what TargetKind calls secret, private_key, history), delete, rename, link, symlink, mode, owner, attribute, flags, times.";
+        SourcePackage: Text, "Of a rename: package that owns the file by its old name.";
+        FileOperation: Text, "create, write, truncate, read (only of what TargetKind calls secret, private_key, history, mail), delete, rename, link, symlink, mode, owner, attribute, flags, times.";
         TargetSize: Integer, "Bytes after.";
         TargetValue: Text, "Of a setting of the kernel below /proc/sys that was written: its value afterwards.";
         TargetIsWorldWritable: Bool, "Every user may write it after.";
         TargetCapabilities: List, "Capabilities that security.capability gives it after: CAP_SETUID, ...";
+        TargetIsRunning: Bool, "What was deleted is the executable of the process that did it, or of one of the three above it; absent: it is not.";
+        TargetIsProgram: Bool, "A compiled program that was there before, opened for writing without emptying it; absent: no sign of it.";
         AddsSetuid: Bool, "Set the SUID or SGID bit on an executable.";
         AddsCapability: Bool, "Wrote security.capability.";
         TargetIsWatched: Bool, "It lies below a path that the policy watches.";
@@ -329,11 +341,11 @@ fields! {
         TargetUser: Text, "Its user.";
         TargetIsChild: Bool, "It is a descendant of the one that acts.";
         TargetIsAgent: Bool, "As ImageIsAgent, of that process.";
-        AccessKind: Text, "ptrace_attach, ptrace_poke, process_vm_writev, proc_mem, signal.";
+        AccessKind: Text, "ptrace_attach, ptrace_poke, process_vm_writev, proc_mem (opened for writing), proc_mem_read, signal.";
         Signal: Integer, "Number of the signal.";
     }
     KERNEL {
-        KernelAction: Text, "module_load, module_unload, bpf_load, mount, unmount, unshare, setns, pivot_root, raw_socket, packet_socket, memfd, io_uring, open_outside_mount (a file opened by its handle that lies outside of the part of its file system that is mounted there), open_by_handle (one of which that is not known).";
+        KernelAction: Text, "module_load, module_refused (the kernel did not take it), module_unload, bpf_load, mount, unmount, unshare, setns, pivot_root, raw_socket, packet_socket, memfd, io_uring, open_outside_mount (a file opened by its handle that lies outside of the part of its file system that is mounted there), open_by_handle (one of which that is not known).";
         ObjectName: Text, "Name of the module, program, file system or memory file.";
         MountSource: Text, "What is mounted.";
         MountTarget: Text, "Where.";

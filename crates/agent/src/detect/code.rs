@@ -1,7 +1,7 @@
 //! How a shell or interpreter was told what to do: by code on the command line, by a script, or
 //! by what arrives on its input.
 
-use super::names::ImageKind;
+use super::names::{ImageKind, MULTI_CALL};
 
 /// What the arguments of a shell or interpreter say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,7 +94,10 @@ pub fn given<'a>(kind: ImageKind, name: &str, arguments: &'a [String]) -> Given<
         _ => &OTHER,
     };
     let mut given = Given::default();
-    let mut rest = arguments.iter().skip(1).map(String::as_str);
+    // `busybox sh x`: what it is called as comes second.
+    let called = arguments.first().and_then(|it| it.rsplit('/').next()).unwrap_or_default();
+    let own = if MULTI_CALL.contains(&called) { 2 } else { 1 };
+    let mut rest = arguments.iter().skip(own).map(String::as_str);
     while let Some(word) = rest.next() {
         if let Some(takes) = takes_code(kind, options, word) {
             given.code = if takes.is_empty() { rest.next() } else { Some(takes) };

@@ -18,6 +18,7 @@ use model::time::Timestamp;
 
 use super::known::KnownPrograms;
 use super::names::{ImageKind, MULTI_CALL, kind_of_name};
+use super::packed::is_packed;
 use crate::host_root::{HostRoot, ReadError};
 use crate::packages::PackageIndex;
 use crate::packages::digests::{Digests, FileDigest};
@@ -56,6 +57,8 @@ pub struct Image {
     pub sha256_text: Option<Arc<str>>,
     pub kind: ImageKind,
     pub true_name: Option<Arc<str>>,
+    /// Nobody's package brought it, and its code is compressed or encrypted.
+    pub is_packed: bool,
 }
 
 impl Image {
@@ -74,6 +77,7 @@ impl Image {
             sha256_text: None,
             kind: ImageKind::Other,
             true_name: None,
+            is_packed: false,
         }
     }
 
@@ -417,13 +421,14 @@ impl Images {
         if image.package.is_none() {
             let paths = [format!("/proc/{pid}/exe"), image.path.to_string()];
             let mut head = Vec::with_capacity(HEAD_BYTES);
-            let read = open_same(&self.root, &paths, identity)
-                .map(|it| it.take(HEAD_BYTES as u64).read_to_end(&mut head));
-            if matches!(read, Some(Ok(_)))
-                && let Some(known) = self.sources.known.by_build_id(&head)
+            if let Some(mut file) = open_same(&self.root, &paths, identity)
+                && file.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head).is_ok()
             {
-                (image.kind, image.true_name) = (known.kind, Some(known.name.as_str().into()));
-                return;
+                if let Some(known) = self.sources.known.by_build_id(&head) {
+                    (image.kind, image.true_name) = (known.kind, Some(known.name.as_str().into()));
+                    return;
+                }
+                image.is_packed = is_packed(&head, file, identity.size);
             }
         }
         image.kind = kind_of_name(image.name());

@@ -12,6 +12,7 @@ pub mod known;
 pub mod merge;
 pub mod names;
 pub mod opening;
+pub mod packed;
 pub mod pipeline;
 pub mod process;
 pub mod record;

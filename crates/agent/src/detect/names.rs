@@ -83,7 +83,7 @@ pub const COPIED: &[&str] = &[
     "ln", "rm", "touch", "shred", "truncate", "chattr", "crontab", "insmod", "whois", "sysctl", "systemctl",
     "auditctl", "journalctl", "iptables", "nft", "pkexec", "crun", "runc", "podman", "buildah", "sudo", "ssh", "scp",
     "sftp", "rsync", "find", "grep", "mkdir", "kmod", "zip", "7z", "ccrypt", "kill", "pkill", "killall", "strace",
-    "john", "hydra", "hashcat",
+    "john", "hydra", "hashcat", "dmesg", "getcap", "tar", "date", "unzip", "ed", "tor",
 ];
 /// Programs that are many: which one is told by the name they are called by.
 pub const MULTI_CALL: &[&str] = &["busybox", "busybox-static", "toybox", "coreutils", "uutils"];
@@ -244,6 +244,8 @@ model::words! {
         Cron = "cron",
         Systemd = "systemd",
         Init = "init",
+        /// What a package manager is told to run beside its own work.
+        Installer = "installer",
         Profile = "profile",
         Loader = "loader",
         SshConfig = "ssh_config",
@@ -256,6 +258,8 @@ model::words! {
         Firewall = "firewall",
         Log = "log",
         History = "history",
+        /// What others wrote to the users of this host.
+        Mail = "mail",
         Binary = "binary",
         ShellBinary = "shell_binary",
         Web = "web",
@@ -297,6 +301,25 @@ const FOLDERS: &[(&str, TargetKind)] = &[
     ("/etc/update-motd.d/", TargetKind::Init),
     ("/etc/network/if-", TargetKind::Init),
     ("/etc/NetworkManager/dispatcher.d/", TargetKind::Init),
+    ("/etc/initramfs-tools/", TargetKind::Init),
+    ("/etc/dracut.conf.d/", TargetKind::Init),
+    ("/usr/lib/dracut/modules.d/", TargetKind::Init),
+    ("/etc/grub.d/", TargetKind::Init),
+    ("/etc/kernel/", TargetKind::Init),
+    ("/etc/dhcp/dhclient-", TargetKind::Init),
+    ("/etc/ppp/ip-", TargetKind::Init),
+    ("/etc/X11/Xsession.d/", TargetKind::Init),
+    ("/usr/share/dbus-1/system-services/", TargetKind::Init),
+    ("/etc/dbus-1/system-services/", TargetKind::Init),
+    ("/etc/apt/apt.conf.d/", TargetKind::Installer),
+    ("/etc/dpkg/dpkg.cfg.d/", TargetKind::Installer),
+    ("/etc/dnf/plugins/", TargetKind::Installer),
+    ("/etc/yum/pluginconf.d/", TargetKind::Installer),
+    ("/usr/lib/yum-plugins/", TargetKind::Installer),
+    ("/etc/NetworkManager/system-connections/", TargetKind::Secret),
+    ("/etc/wireguard/", TargetKind::Secret),
+    ("/var/lib/sss/db/", TargetKind::Secret),
+    ("/var/lib/sss/secrets/", TargetKind::Secret),
     ("/etc/profile.d/", TargetKind::Profile),
     ("/etc/ld.so.conf.d/", TargetKind::Loader),
     ("/etc/ssh/", TargetKind::SshConfig),
@@ -316,6 +339,9 @@ const FOLDERS: &[(&str, TargetKind)] = &[
     ("/etc/iptables/", TargetKind::Firewall),
     ("/var/log/", TargetKind::Log),
     ("/run/log/journal/", TargetKind::Log),
+    ("/var/lib/docker/containers/", TargetKind::Log),
+    ("/var/mail/", TargetKind::Mail),
+    ("/var/spool/mail/", TargetKind::Mail),
     ("/usr/bin/", TargetKind::Binary),
     ("/usr/sbin/", TargetKind::Binary),
     ("/bin/", TargetKind::Binary),
@@ -352,6 +378,13 @@ const FILES: &[(&str, TargetKind)] = &[
     ("/etc/security/opasswd", TargetKind::Secret),
     ("/etc/krb5.keytab", TargetKind::Secret),
     ("/etc/mysql/debian.cnf", TargetKind::Secret),
+    ("/etc/ppp/chap-secrets", TargetKind::Secret),
+    ("/etc/ppp/pap-secrets", TargetKind::Secret),
+    ("/etc/ipsec.secrets", TargetKind::Secret),
+    ("/etc/swanctl/swanctl.conf", TargetKind::Secret),
+    ("/etc/kubernetes/admin.conf", TargetKind::Secret),
+    ("/etc/apt/apt.conf", TargetKind::Installer),
+    ("/etc/dpkg/dpkg.cfg", TargetKind::Installer),
     ("/etc/group", TargetKind::Account),
     ("/etc/gshadow", TargetKind::Secret),
     ("/etc/subuid", TargetKind::Account),
@@ -406,6 +439,9 @@ pub fn target_kind(path: &str) -> TargetKind {
             _ => {}
         }
     }
+    if is_handler(path, name) {
+        return TargetKind::Kernel;
+    }
     if KEY_NAMES.contains(&name) || folder.ends_with("/.gnupg/private-keys-v1.d") {
         return TargetKind::PrivateKey;
     }
@@ -437,7 +473,7 @@ pub fn target_kind(path: &str) -> TargetKind {
         Some(TargetKind::SshConfig) if name.starts_with("ssh_host_") && !is_public_half(name) => {
             TargetKind::PrivateKey
         }
-        Some(kind) if is_inert(kind, name) => TargetKind::Other,
+        Some(kind) if is_inert(kind, folder, name) => TargetKind::Other,
         Some(kind) => kind,
         None => TargetKind::Other,
     }
@@ -453,7 +489,7 @@ fn is_home(folder: &str) -> bool {
 /// A file beside the configuration that the program it configures leaves out: hidden ones, as they
 /// are written before they are put in place, and copies of what was there. What counts is when one
 /// of them gets a name that is read.
-fn is_inert(kind: TargetKind, name: &str) -> bool {
+fn is_inert(kind: TargetKind, folder: &str, name: &str) -> bool {
     const LEFT_OUT: [&str; 8] = [
         "~",
         ".dpkg-new",
@@ -474,7 +510,10 @@ fn is_inert(kind: TargetKind, name: &str) -> bool {
         | TargetKind::SshConfig
         | TargetKind::Audit
         | TargetKind::Firewall
+        | TargetKind::Installer
         | TargetKind::Sudo => name.starts_with('.') || ends(&LEFT_OUT) || ends(&COPIES),
+        // Of a container only its output is a log, not what describes it.
+        TargetKind::Log if folder.starts_with("/var/lib/docker/") => !name.ends_with("-json.log"),
         _ => false,
     }
 }
@@ -485,6 +524,13 @@ fn is_interpreter_start(folder: &str, name: &str) -> bool {
     let is_searched =
         modules || folder.contains("/lib/python") || folder.starts_with("/etc/python");
     matches!(name, "sitecustomize.py" | "usercustomize.py") && is_searched
+}
+
+/// Names a program that the kernel itself starts, wherever its file system is mounted.
+fn is_handler(path: &str, name: &str) -> bool {
+    matches!(name, "release_agent" | "core_pattern" | "uevent_helper" | "usermodehelper")
+        || path.ends_with("/kernel/modprobe")
+        || path.ends_with("/binfmt_misc/register")
 }
 
 /// OpenSSH writes the public half of a key beside it.
@@ -531,6 +577,7 @@ pub fn is_watched_text(kind: TargetKind) -> bool {
             | TargetKind::Cron
             | TargetKind::Systemd
             | TargetKind::Init
+            | TargetKind::Installer
             | TargetKind::Profile
             | TargetKind::Loader
             | TargetKind::SshConfig
@@ -633,6 +680,13 @@ mod tests {
             ("/run/systemd/transient/session-1.scope", TargetKind::Other),
             ("/proc/sys/kernel/core_pattern", TargetKind::Kernel),
             ("/var/www/html/x.php", TargetKind::Web),
+            ("/tmp/cg/release_agent", TargetKind::Kernel),
+            ("/etc/apt/apt.conf.d/99x", TargetKind::Installer),
+            ("/etc/NetworkManager/system-connections/a.nmconnection", TargetKind::Secret),
+            ("/etc/NetworkManager/dispatcher.d/1", TargetKind::Init),
+            ("/var/mail/alice", TargetKind::Mail),
+            ("/var/lib/docker/containers/0a/0a-json.log", TargetKind::Log),
+            ("/var/lib/docker/containers/0a/hostname", TargetKind::Other),
             ("/tmp/x", TargetKind::Other),
         ] {
             assert_eq!(target_kind(path), kind, "{path}");

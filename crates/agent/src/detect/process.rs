@@ -51,6 +51,14 @@ pub struct HeldSocket {
     pub accepted: bool,
 }
 
+/// The program a process was before.
+#[derive(Clone, Debug)]
+pub struct Replaced {
+    pub image: Arc<Image>,
+    pub kind: ImageKind,
+    pub is_inline: bool,
+}
+
 /// One process. What is inherited at a fork is shared.
 #[derive(Clone, Debug)]
 pub struct Process {
@@ -86,6 +94,10 @@ pub struct Process {
     pub is_inline: bool,
     /// Started no program since it was made: it is what its parent was.
     pub forked: bool,
+    /// Called another process over TCP since its program was started.
+    pub has_called: bool,
+    /// The interpreter in whose place, as the same process, a shell came.
+    pub replaced: Option<Replaced>,
     /// A pipe or terminal of it was reported as relayed.
     pub relay_told: bool,
     pub ended: bool,
@@ -121,6 +133,8 @@ impl Process {
             reads_commands: false,
             is_inline: false,
             forked: false,
+            has_called: false,
+            replaced: None,
             relay_told: false,
             ended: false,
             children: 0,
@@ -129,6 +143,20 @@ impl Process {
 
     pub fn has_children(&self) -> bool {
         self.children > 0
+    }
+
+    /// To be told before another program takes over: an interpreter is remembered as long as
+    /// shells follow it.
+    pub fn remember_interpreter(&mut self) {
+        match self.kind {
+            ImageKind::Interpreter => {
+                let image = Arc::clone(&self.image);
+                let is_inline = self.is_inline;
+                self.replaced = Some(Replaced { image, kind: self.kind, is_inline });
+            }
+            ImageKind::Shell => {}
+            _ => self.replaced = None,
+        }
     }
 
     /// A descriptor of 0, 1 and 2.
@@ -345,6 +373,8 @@ impl Processes {
             children: 0,
             ended: false,
             forked: true,
+            has_called: false,
+            replaced: None,
             relay_told: false,
             ..it.clone()
         };

@@ -8,16 +8,19 @@ use crate::host_root::HostRoot;
 
 /// Folders, and single files, whose changes are told.
 #[rustfmt::skip]
-const WATCHED: [&str; 19] = [
-    "/etc", "/root", "/home", "/usr", "/boot", "/srv", "/opt", "/var/www", "/var/log", "/var/mail", "/var/spool/mail",
-    "/var/spool/cron", "/var/spool/at", "/var/lib/garrison", "/run/systemd/system", "/proc/sys", "/proc/sysrq-trigger",
-    "/sys/kernel", "/sys/fs/cgroup",
+const WATCHED: [&str; 23] = [
+    "/etc", "/root", "/home", "/usr", "/boot", "/srv", "/opt", "/tmp", "/var/tmp", "/dev/shm", "/var/www", "/var/log",
+    "/var/mail", "/var/spool/mail", "/var/spool/cron", "/var/spool/at", "/var/lib/garrison", "/run/systemd/system",
+    "/run/systemd/transient", "/proc/sys", "/proc/sysrq-trigger", "/sys/kernel", "/sys/fs/cgroup",
 ];
 /// Files of which reading is told too, beside those in homes.
 #[rustfmt::skip]
-const SECRETS: [&str; 8] = [
+const SECRETS: [&str; 18] = [
+    "/var/mail",
     "/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/security/opasswd", "/etc/krb5.keytab",
-    "/etc/ssl/private", "/etc/mysql/debian.cnf",
+    "/etc/ssl/private", "/etc/mysql/debian.cnf", "/etc/ppp/chap-secrets", "/etc/ppp/pap-secrets", "/etc/ipsec.secrets",
+    "/etc/swanctl/swanctl.conf", "/etc/kubernetes/admin.conf", "/etc/NetworkManager/system-connections",
+    "/etc/wireguard", "/var/lib/sss/db", "/var/lib/sss/secrets",
 ];
 /// The same below each home.
 #[rustfmt::skip]
@@ -26,6 +29,10 @@ const SECRETS_AT_HOME: [&str; 18] = [
     ".netrc", ".pgpass",
     ".my.cnf", ".git-credentials", ".vault-token", ".bash_history", ".zsh_history", ".ash_history", ".python_history",
 ];
+/// Where each container of Docker keeps its output; watched where it is there.
+const CONTAINERS: &str = "/var/lib/docker/containers";
+/// The memory of a process, in its folder of `/proc`.
+const MEMORY_NAME: &str = "mem";
 /// Names of files that are secret wherever they lie.
 #[rustfmt::skip]
 const SECRET_NAMES: [&str; 27] = [
@@ -44,12 +51,19 @@ pub fn sensor(root: &HostRoot) -> sensor::Config {
     let own = |it: &&String| !WATCHED.iter().any(|place| is_below(it, place));
     let mut watched: Vec<String> = WATCHED.iter().map(|it| (*it).to_owned()).collect();
     watched.extend(homes.iter().filter(own).cloned());
+    if root.metadata(CONTAINERS).is_ok() {
+        watched.push(CONTAINERS.to_owned());
+    }
     let mut secrets: Vec<String> = SECRETS.iter().map(|it| (*it).to_owned()).collect();
     secrets.extend(homes.iter().flat_map(|home| SECRETS_AT_HOME.map(|it| format!("{home}/{it}"))));
     sensor::Config {
         watched_prefixes: watched,
         secret_paths: secrets,
-        secret_names: SECRET_NAMES.map(str::to_owned).to_vec(),
+        secret_names: SECRET_NAMES
+            .iter()
+            .chain([&MEMORY_NAME])
+            .map(|it| (*it).to_owned())
+            .collect(),
         ..sensor::Config::default()
     }
 }

@@ -97,6 +97,69 @@ const WORK: &[(&str, &str)] = &[
     ),
 ];
 
+/// Looking around, as administrators and monitoring do all day: no alarm of any severity.
+const QUESTIONS: &[(&str, &str)] = &[
+    ("who is there", "users; w; who -a; who; id; groups; lastlog | head -2; last | head -2"),
+    (
+        "accounts",
+        "cat /etc/passwd > o; cat o; grep 'x:0:' /etc/passwd; getent group; cat /etc/group /etc/shells",
+    ),
+    ("what runs", "ps; ps aux >> o; pgrep -l bash; cat /proc/self/status > /dev/null"),
+    ("services", "systemctl --type=service; ls -l /etc/init.d; ls -ld /etc/rc*.d"),
+    (
+        "what the host is",
+        "uname -a; uname -srm; cat /etc/os-release /etc/issue; uptime; hostname; env; printenv SHELL; echo $0",
+    ),
+    (
+        "its hardware",
+        "cat /sys/class/dmi/id/product_name | grep -i kvm; lscpu | grep -i xen; cat /proc/cpuinfo > /dev/null; lsblk",
+    ),
+    (
+        "its modules",
+        "lsmod | grep -i vbox; kmod list | head -2; grep vmw /proc/modules; sysctl -a 2>/dev/null | head -3",
+    ),
+    (
+        "its network",
+        "ip addr; ip neighbour show; ip route show; ip tcp_metrics show; netstat -ant; netstat -r; arp -a; ifconfig; ss -antp",
+    ),
+    ("whether a host answers", "ping -c 1 -W 1 127.0.0.1; ping -c 1 -W 1 127.0.0.2"),
+    (
+        "files",
+        "ls -a; ls -R | head; find . -type f; find /etc -name '*.conf' > o; find . -iname '*.pdf'; file /etc/hosts; which sh; findmnt -t nfs; cat /etc/mtab > o",
+    ),
+    ("who may use sudo", "cat /etc/sudoers > o"),
+    ("what is open", "lsof -u root 2>/dev/null | head -3"),
+    ("a part of a file", "head -c 200000 /dev/urandom > r; split -b 50000 r; ls -l"),
+    ("files are thrown away", "mkdir v; touch v/a b; rm -f b; rm -rf v"),
+    (
+        "words into a shell",
+        "export A='echo hello'; echo $A | /bin/sh; for i in 1 2 3; do echo $i; done",
+    ),
+    (
+        "a program is compiled",
+        "printf 'int main(void){return 0;}' > $HOME/a.c; cd $HOME; cc a.c && ./a.out",
+    ),
+    (
+        "a download without more",
+        "curl -s -m 1 -A 'Wget/1.9' http://127.0.0.1:$P/ -o o; http_proxy=127.0.0.1:$P curl -s -m 1 http://example.test; true",
+    ),
+    ("an archive", "mkdir d; touch d/a; tar czf d.tgz d; zip -qr d.zip d; unzip -qo d.zip"),
+];
+
+#[test]
+fn questions_stay_quiet() {
+    on_stage(LEARN, |stage| {
+        let mut loud = Vec::new();
+        for (name, script) in QUESTIONS {
+            let (alarms, said) = stage.watch(name, script);
+            loud.extend(alarms.iter().map(|it| {
+                format!("{name}: {} {}: {}\n{said}", it.rule, it.severity, it.sentence.en)
+            }));
+        }
+        assert!(loud.is_empty(), "alarms over questions:\n{}", loud.join("\n"));
+    });
+}
+
 #[test]
 fn ordinary_work_stays_quiet() {
     on_stage(LEARN, |stage| {

@@ -59,8 +59,8 @@ macro_rules! tests {
 }
 
 tests! {
-    accounts atomics commands containers files firsts logins logs machines network privileges
-    processes public_b rootkit shells state verdicts web
+    accounts atomics commands containers delivery disguise files firsts logins logs machines malware
+    network privileges processes public_b rootkit searching shells state traces verdicts web
 }
 
 /// A host that has been learned calls new what it did not do before.

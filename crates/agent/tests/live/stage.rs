@@ -123,7 +123,8 @@ fn cover() {
     );
     // What may be missing on a small machine and is asked for by scenes.
     run(
-        "mkdir -p /var/spool/cron/crontabs /var/log/nginx /root/.gnupg/private-keys-v1.d; touch /var/log/syslog /var/log/auth.log \
+        "mkdir -p /var/spool/cron/crontabs /var/log/nginx /root/.gnupg/private-keys-v1.d /etc/ppp /etc/wireguard \
+         /etc/NetworkManager/system-connections; touch /etc/ppp/chap-secrets /var/log/syslog /var/log/auth.log \
          /var/log/wtmp /var/log/messages /var/log/app.log",
     );
 }

@@ -69,6 +69,13 @@ const PACKAGES: &[Package] = &[
     Package { name: "kmod", brings: Program("insmod"), needs: &[Need::Test] },
     Package { name: "inetutils-telnet", brings: Program("telnet"), needs: &[Need::Test] },
     Package { name: "ufw", brings: Program("ufw"), needs: &[Need::Test] },
+    Package { name: "iputils-ping", brings: Program("ping"), needs: &[Need::Test] },
+    Package { name: "wget", brings: Program("wget"), needs: &[Need::Test] },
+    Package { name: "xxd", brings: Program("xxd"), needs: &[Need::Test] },
+    Package { name: "unzip", brings: Program("unzip"), needs: &[Need::Test] },
+    Package { name: "ed", brings: Program("ed"), needs: &[Need::Test] },
+    Package { name: "auditd", brings: Program("auditctl"), needs: &[Need::Test] },
+    Package { name: "openssl", brings: Program("openssl"), needs: &[Need::Test] },
     // Receivers of notifications.
     Package {
         name: "python3-aiosmtpd",

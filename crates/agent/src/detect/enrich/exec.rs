@@ -41,13 +41,11 @@ impl Enricher {
         self.become_program(id, (at, Reading::Now), task, exec, &command);
         self.note_outputs(id, at, exec);
         let Some(process) = self.processes.get(id) else { return };
-        let fetched_by = self.fetched_by(process, at).map(Arc::clone);
         let kind = process.kind;
         let image = Arc::clone(&process.image);
         let parent = process.parent.and_then(|it| self.processes.get(it));
         let parent_image = parent.map(|it| Arc::clone(&it.image));
         let mut event = self.begin(Category::ProcessCreation, at, id, Some(task));
-        event.set(Field::FetchedBy, fetched_by.as_ref().and_then(shared));
         event.set(Field::CommandLine, (!command.is_empty()).then(|| command.into()));
         event.set(Field::PreviousImagePackage, before.as_ref().and_then(shared));
         event.set(Field::CurrentDirectory, exec.cwd.as_deref().and_then(text));
@@ -80,6 +78,7 @@ impl Enricher {
         for (field, it) in STDIO_KINDS.into_iter().zip(&exec.stdio) {
             event.set(field, fixed(kind_of(it)));
         }
+        self.set_writer(&mut event, id, at);
         out.push(Enriched { event, process: Some(id) });
     }
 
@@ -119,6 +118,8 @@ impl Enricher {
         let container = container.or_else(|| self.container_of(id, task));
         self.forget_pipes(task.pid);
         let Some(process) = self.processes.get_mut(id) else { return };
+        process.remember_interpreter();
+        process.has_called = false;
         process.kind = kind_called(&image, &exec.arguments);
         process.image = image;
         process.command = cut(command).into();
@@ -217,21 +218,25 @@ impl Enricher {
                 self.lineage_sockets(id).any(|it| it.inode == socket.inode && it.accepted);
             event.set(Field::SocketWasAccepted, Some(accepted.into()));
         }
-        if let Descriptor::Pipe { inode, .. } = stdin {
-            let mut writers = self.at_other_end(*inode, id, &[1, 2]);
-            let gone = self.gone_writers.iter().filter(|it| it.0 == *inode);
-            for (_, name) in gone {
-                if !writers.iter().any(|it| **it == **name) {
-                    writers.push(name.to_string());
-                }
-            }
-            event.set(Field::StdinWriters, (!writers.is_empty()).then(|| writers.into()));
-        }
+        let writers = self.writers_into(stdin, id);
+        event.set(Field::StdinWriters, (!writers.is_empty()).then(|| writers.into()));
         if let Descriptor::Pipe { inode, .. } = stdout {
             let readers = self.at_other_end(*inode, id, &[0]);
             event.set(Field::StdoutReaders, (!readers.is_empty()).then(|| readers.into()));
         }
         self.set_relays(event, id);
+    }
+
+    /// True names of the programs that write, or wrote, into what `id` reads.
+    pub(super) fn writers_into(&self, stdin: &Descriptor, id: Id) -> Vec<String> {
+        let Descriptor::Pipe { inode, .. } = stdin else { return Vec::new() };
+        let mut writers = self.at_other_end(*inode, id, &[1, 2]);
+        for (_, name) in self.gone_writers.iter().filter(|it| it.0 == *inode) {
+            if !writers.iter().any(|it| **it == **name) {
+                writers.push(name.to_string());
+            }
+        }
+        writers
     }
 
     fn lineage_sockets(&self, id: Id) -> impl Iterator<Item = &HeldSocket> {

@@ -8,13 +8,14 @@ use model::event::{FileChange, Task};
 use model::time::Timestamp;
 
 use super::rights::{CAPABILITY_ATTRIBUTE, capability_names, file_capabilities};
+use super::written::is_passing;
 use super::{Enriched, Enricher, text};
 use crate::detect::names::{
     PROGRAM_DIRECTORIES, TargetKind, is_temporary, system_transaction, target_kind,
 };
 use crate::detect::process::Id;
 use crate::detect::texts::{Compared, Unseen};
-use crate::host_root::FileKind;
+use crate::host_root::{FileKind, Metadata};
 
 /// How long a text that is being written is left alone.
 const SETTLE: Duration = Duration::from_millis(300);
@@ -26,11 +27,15 @@ const ACCOUNT_LISTS: [&str; 4] = ["/etc/passwd", "/etc/shadow", "/etc/group", "/
 const SETTINGS: &str = "/proc/sys/";
 /// Longest value of a setting that is told.
 const VALUE_BYTES_MAX: usize = 4096;
-const SETUID_BITS: u32 = 0o6000;
-const EXECUTABLE_BITS: u32 = 0o111;
+pub(super) const SETUID_BITS: u32 = 0o6000;
+pub(super) const EXECUTABLE_BITS: u32 = 0o111;
+/// How a compiled program begins.
+const ELF: &[u8] = b"\x7fELF";
 const OTHERS_WRITE: u32 = 0o002;
 /// In such a directory everybody may make files, but not touch those of others.
 const STICKY: u32 = 0o1000;
+/// How far above whoever deletes a file the program of that file may be.
+const ABOVE_MAX: usize = 3;
 /// A time this far back was set by hand.
 const BACK: Duration = Duration::from_secs(1);
 
@@ -62,7 +67,7 @@ impl Enricher {
         change: &FileChange,
         out: &mut Vec<Enriched>,
     ) {
-        if matches!(change, FileChange::OpenRead { .. }) && self.acts_for_agent(task) {
+        if self.is_no_change(at, task, change, out) {
             return;
         }
         let Some(told) = Told::of(change) else { return };
@@ -72,22 +77,20 @@ impl Enricher {
             it.due = at;
             return;
         }
-        let id = self.actor(task, at);
-        self.note_fetched(id, at, change);
-        let mut event = self.begin(Category::FileEvent, at, id, Some(task));
-        event.set(Field::FileOperation, text(told.operation));
-        event.set(Field::TargetFilename, text(told.path));
-        event.set(Field::SourceFilename, told.source.and_then(text));
-        event.set(Field::TargetKind, text(self.kind_of(kind, told.path).as_str()));
+        self.note_written(change, task, at);
+        let is_program = self.is_program_changed(change);
+        let is_running = self.is_running(change, task);
         let is_watched = self.watched.iter().any(|it| is_below(told.path, it));
-        event.set(Field::TargetIsWatched, Some(is_watched.into()));
-        event.set(Field::TargetInTemporary, Some(is_temporary(told.path).into()));
-        event.set(Field::TargetPackage, self.images.owner(told.path).and_then(text));
-        if let Some(manager) = self.transaction_elsewhere(id, told.path) {
-            event.set(Field::InPackageTransaction, Some(true.into()));
-            event.set(Field::PackageTransaction, text(manager));
+        let matters = kind == TargetKind::Kernel || is_program || is_running || is_watched;
+        if !matters && is_passing(change) {
+            return;
         }
-        self.set_target(&mut event, change, told.path, at);
+        let id = self.actor(task, at);
+        let mut event = self.begin(Category::FileEvent, at, id, Some(task));
+        event.set(Field::TargetIsProgram, is_program.then(|| true.into()));
+        event.set(Field::TargetIsRunning, is_running.then(|| true.into()));
+        event.set(Field::TargetIsWatched, Some(is_watched.into()));
+        self.set_file(&mut event, id, change, &told, at);
         let in_host = self.is_in_host(id);
         // Whether a history was emptied is known once whoever writes it has done.
         let is_history = kind == TargetKind::History
@@ -107,27 +110,56 @@ impl Enricher {
             out.push(Enriched { event, process: Some(id) });
             return;
         }
-        let created = told.operation == "create";
-        let waits = matches!(change, FileChange::OpenWrite { .. });
-        if let Some(it) =
-            self.pending.iter_mut().find(|it| it.path == told.path && it.process == id)
-            && waits
-        {
-            it.due = it.due.max(at + SETTLE);
-            it.created |= created;
-            return;
-        }
-        let due = if waits { at + SETTLE } else { at };
-        let path = told.path.to_owned();
-        let pending = Pending { path, due, created, is_text, is_setting, event, process: id };
+        let pending = Pending {
+            path: told.path.to_owned(),
+            due: at,
+            created: told.operation == "create",
+            is_text,
+            is_setting,
+            event,
+            process: id,
+        };
+        self.wait_or_compare(pending, matches!(change, FileChange::OpenWrite { .. }), out);
+    }
+
+    /// A text is compared once nobody writes it any more.
+    fn wait_or_compare(&mut self, mut pending: Pending, waits: bool, out: &mut Vec<Enriched>) {
         if !waits {
             self.compare(std::slice::from_ref(&pending), out);
+            return;
+        }
+        pending.due = pending.due + SETTLE;
+        let is_same = |it: &&mut Pending| it.path == pending.path && it.process == pending.process;
+        if let Some(it) = self.pending.iter_mut().find(is_same) {
+            it.due = it.due.max(pending.due);
+            it.created |= pending.created;
         } else if self.pending.len() < PENDING_MAX {
             self.pending.push(pending);
         } else {
             self.uncompared += 1;
-            out.push(Enriched { event: pending.event, process: Some(id) });
+            let process = Some(pending.process);
+            out.push(Enriched { event: pending.event, process });
         }
+    }
+
+    /// What the agent reads is its work; memory that is read is told as a process reached into.
+    fn is_no_change(
+        &mut self,
+        at: Timestamp,
+        task: &Task,
+        change: &FileChange,
+        out: &mut Vec<Enriched>,
+    ) -> bool {
+        let FileChange::OpenRead { path } = change else { return false };
+        if self.acts_for_agent(task) {
+            return true;
+        }
+        let Some(folder) = path.strip_suffix("/mem") else { return false };
+        // The name is watched for the sake of /proc alone.
+        if let Some(target) = folder.strip_prefix("/proc/") {
+            self.memory_read(at, task, target, out);
+        }
+        true
     }
 
     /// An agent reads accounts and their state all day long; that is its work, and that of another
@@ -169,6 +201,31 @@ impl Enricher {
             .find_map(|it| system_transaction(it.image.name()))
     }
 
+    fn set_file(
+        &self,
+        event: &mut Event,
+        id: Id,
+        change: &FileChange,
+        told: &Told<'_>,
+        at: Timestamp,
+    ) {
+        let kind = self.kind_of(target_kind(told.path), told.path);
+        event.set(Field::FileOperation, text(told.operation));
+        event.set(Field::TargetFilename, text(told.path));
+        event.set(Field::SourceFilename, told.source.and_then(text));
+        if let FileChange::Renamed { from, .. } = change {
+            event.set(Field::SourcePackage, self.images.owner(from).and_then(text));
+        }
+        event.set(Field::TargetKind, text(kind.as_str()));
+        event.set(Field::TargetInTemporary, Some(is_temporary(told.path).into()));
+        event.set(Field::TargetPackage, self.images.owner(told.path).and_then(text));
+        if let Some(manager) = self.transaction_elsewhere(id, told.path) {
+            event.set(Field::InPackageTransaction, Some(true.into()));
+            event.set(Field::PackageTransaction, text(manager));
+        }
+        self.set_target(event, change, told.path, at);
+    }
+
     /// Tells of texts that are no longer being written, and of changes nobody told of.
     pub(super) fn settle_files(&mut self, now: Timestamp, out: &mut Vec<Enriched>) {
         // Of a file that several write, the change is told of all of them once the last has done.
@@ -207,8 +264,10 @@ impl Enricher {
         if writers.iter().any(|it| it.is_text) {
             match self.texts.compare(self.images.root(), path, created) {
                 Compared::Changed(change) => diff = Some(change.text()),
-                // Opened for writing, and nothing came of it.
-                Compared::Same => return,
+                // Opened for writing, and nothing came of it; keys that are written anew were
+                // in the hand of whoever did it.
+                Compared::Same if !writers.iter().any(rewrites_keys) => return,
+                Compared::Same => {}
                 Compared::Unknown => {}
             }
         }
@@ -240,6 +299,30 @@ impl Enricher {
         kind
     }
 
+    /// A compiled program that was there is opened for writing and not emptied.
+    fn is_program_changed(&self, change: &FileChange) -> bool {
+        let FileChange::OpenWrite { path, created: false, truncated: false } = change else {
+            return false;
+        };
+        let root = self.images.root();
+        let is_executable = |it: &Metadata| {
+            it.kind == FileKind::File
+                && it.mode & EXECUTABLE_BITS != 0
+                && it.size > ELF.len() as u64
+        };
+        root.metadata(path).is_ok_and(|it| is_executable(&it))
+            && root.read_prefix(path, ELF.len()).is_ok_and(|it| it.bytes == ELF)
+    }
+
+    /// A program deletes its own file, or has it deleted by what it started.
+    fn is_running(&self, change: &FileChange, task: &Task) -> bool {
+        let FileChange::Removed { path } = change else { return false };
+        let Some(id) = self.processes.id_of(task.pid) else { return false };
+        let own = self.processes.get(id).into_iter();
+        let above = self.processes.ancestors(id).map(|(_, it)| it).take(ABOVE_MAX);
+        own.chain(above).any(|it| *it.image.path == **path)
+    }
+
     fn set_target(&self, event: &mut Event, change: &FileChange, path: &str, at: Timestamp) {
         let found = self.images.root().metadata(path).ok();
         match change {
@@ -249,6 +332,11 @@ impl Enricher {
                 event.set(Field::TargetMode, Some((mode & 0o7777).into()));
                 event.set(Field::TargetIsWorldWritable, Some(is_open_to_all(*mode).into()));
                 event.set(Field::AddsSetuid, Some(adds.into()));
+                // A script without a first line of its own is carried out by the shell that tries
+                // to start it: this is the last that is seen of it.
+                if is_file && mode & EXECUTABLE_BITS != 0 {
+                    self.set_writer_of(event, path, at);
+                }
             }
             FileChange::Owner { uid, .. } => {
                 event.set(Field::TargetOwnerId, uid.map(Into::into));
@@ -293,6 +381,12 @@ fn other_root(program: &str) -> Option<&str> {
         program.get(at + it.len()..)?.starts_with('/').then_some(at)
     });
     program.get(..at.min()?).filter(|it| !it.is_empty())
+}
+
+/// Emptied and written again, whatever is in it then.
+fn rewrites_keys(it: &Pending) -> bool {
+    it.event.text(Field::TargetKind) == Some(TargetKind::LoginKey.as_str())
+        && it.event.text(Field::FileOperation) == Some("truncate")
 }
 
 fn is_open_to_all(mode: u32) -> bool {

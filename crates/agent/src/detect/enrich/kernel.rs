@@ -7,6 +7,10 @@ use model::time::Timestamp;
 use super::{Enriched, Enricher, text};
 
 const PACKET_FAMILY: u16 = 17;
+/// `IPPROTO_ICMP`, `IPPROTO_ICMPV6`.
+const ICMP: [u32; 2] = [1, 58];
+/// `EEXIST`: the module is loaded already.
+const ALREADY_THERE: i32 = -17;
 /// linux/sched.h.
 const NAMESPACE_FLAGS: [(u64, &str); 8] = [
     (0x0000_0080, "CLONE_NEWTIME"),
@@ -27,17 +31,23 @@ impl Enricher {
         what: &What,
         out: &mut Vec<Enriched>,
     ) {
-        if result_of(what).is_some_and(|it| it < 0) {
+        let result = result_of(what).unwrap_or(0);
+        let is_module = matches!(what, What::ModuleLoad { .. });
+        if result < 0 && (!is_module || result == ALREADY_THERE) {
             return;
         }
         let id = self.actor(task, at);
         let mut event = self.begin(Category::Kernel, at, id, Some(task));
         set_kernel(&mut event, what);
+        // Code for the kernel tells as much of whoever brings it when it does not fit.
+        if result < 0 {
+            event.set(Field::KernelAction, text("module_refused"));
+        }
         out.push(Enriched { event, process: Some(id) });
     }
 }
 
-/// What failed changed nothing.
+/// The kernel's answer, where it tells one.
 fn result_of(what: &What) -> Option<i32> {
     match what {
         What::ModuleLoad { result, .. }
@@ -97,10 +107,15 @@ fn set_kernel(event: &mut Event, what: &What) {
             action(event, if path.is_some() { "open_outside_mount" } else { "open_by_handle" });
             event.set(Field::TargetFilename, path.as_deref().and_then(text));
         }
-        What::RawSocket { family, .. } => {
+        What::RawSocket { family, protocol, .. } => {
             let is_packet = *family == PACKET_FAMILY;
             action(event, if is_packet { "packet_socket" } else { "raw_socket" });
-            event.set(Field::Protocol, text(if is_packet { "packet" } else { "raw" }));
+            let carries = match protocol {
+                _ if is_packet => "packet",
+                it if ICMP.contains(it) => "icmp",
+                _ => "raw",
+            };
+            event.set(Field::Protocol, text(carries));
         }
         _ => {}
     }

@@ -2,17 +2,18 @@
 //! applies, from the process table, the executables, the packages and the files.
 
 mod exec;
-mod fetched;
 mod file;
 pub mod given;
 mod guarded;
 mod kernel;
 mod lineage;
 mod network;
+mod outputs;
 mod relay;
 mod rights;
 #[cfg(test)]
 mod tests;
+mod written;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ use crate::collect::mask;
 use crate::host_root::{HostRoot, ReadError};
 use crate::verdict::Verdicts;
 use lineage::Lineages;
+use written::Written;
 
 /// Longest command line given to rules.
 const COMMAND_BYTES_MAX: usize = 8192;
@@ -80,6 +82,30 @@ pub struct Enriched {
     pub process: Option<Id>,
 }
 
+/// The program by whose will a process runs.
+struct Starter<'a> {
+    image: &'a Image,
+    kind: ImageKind,
+    is_inline: bool,
+}
+
+impl<'a> Starter<'a> {
+    /// The process itself, if it is no shell.
+    fn of(it: &'a Process) -> Option<Self> {
+        if it.kind == ImageKind::Shell {
+            return Self::in_place_of(it);
+        }
+        let found = Self { image: &it.image, kind: it.kind, is_inline: it.is_inline };
+        (!it.image.path.is_empty()).then_some(found)
+    }
+
+    /// The interpreter in whose place this shell came, without a new process.
+    fn in_place_of(it: &'a Process) -> Option<Self> {
+        let before = it.replaced.as_ref().filter(|_| it.kind == ImageKind::Shell)?;
+        Some(Self { image: &before.image, kind: before.kind, is_inline: before.is_inline })
+    }
+}
+
 /// Knows the host well enough to say what an event means.
 #[derive(Debug)]
 pub struct Enricher {
@@ -96,8 +122,8 @@ pub struct Enricher {
     /// By their pid namespace: the container, and the process that it was found by.
     containers: HashMap<u64, (Option<Arc<str>>, Id)>,
     capabilities: rights::CapabilityNames,
-    fetched: fetched::Fetched,
     lineages: Lineages,
+    written: Written,
     host: Namespaces,
     own_pid: u32,
     own_file: Option<(u64, u64)>,
@@ -137,8 +163,8 @@ impl Enricher {
             gone_writers: VecDeque::new(),
             containers: HashMap::new(),
             capabilities: rights::CapabilityNames::default(),
-            fetched: fetched::Fetched::default(),
             lineages: Lineages::default(),
+            written: Written::default(),
             host,
             own_pid: std::process::id(),
             own_file: guarded::own_file(),
@@ -237,7 +263,7 @@ impl Enricher {
     pub fn move_clock(&mut self, by_us: i64) {
         self.processes.move_clock(by_us);
         self.first_seen.move_clock(by_us);
-        self.fetched.move_clock(by_us);
+        self.written.move_clock(by_us);
         let writers = self.account_writers.iter_mut().map(|(_, at)| at);
         let waiting = self.pending.iter_mut().flat_map(file::Pending::times);
         writers.chain(waiting).for_each(|at| *at = at.moved(by_us));
@@ -367,6 +393,7 @@ impl Enricher {
         event.set(Field::ImageIsMemfd, Some(image.is_memory.into()));
         event.set(Field::ImageInTemporary, Some(is_temporary(&image.path).into()));
         event.set(Field::ImageTrueName, image.packaged_name().and_then(text));
+        event.set(Field::ImageIsPacked, image.is_packed.then(|| true.into()));
         if let Some(identity) = image.identity {
             event.set(Field::ImageLinkCount, Some(image.links.into()));
             event.set(Field::ImageMode, Some((image.mode & 0o7777).into()));
@@ -393,7 +420,8 @@ impl Enricher {
 
     fn set_ancestors(&self, event: &mut Event, id: Id, with_self: bool) {
         let mut service = self.processes.get(id).filter(|it| with_self && it.role.is_some());
-        let mut starter = None;
+        let mut starter = self.processes.get(id).and_then(Starter::in_place_of);
+        let mut caller = None;
         for (distance, (_, it)) in self.processes.ancestors(id).enumerate() {
             if distance == 0 {
                 event.set(Field::ParentImage, shared(&it.image.path));
@@ -406,8 +434,11 @@ impl Enricher {
                 let owner = it.script.as_deref().and_then(|it| self.images.owner(it));
                 event.set(Field::ParentScriptPackage, owner.and_then(text));
             }
-            if starter.is_none() && it.kind != ImageKind::Shell && !it.image.path.is_empty() {
-                starter = Some(it);
+            if starter.is_none() {
+                starter = Starter::of(it);
+            }
+            if caller.is_none() && !it.forked {
+                caller = Some(it.pid);
             }
             if service.is_none() && it.role.is_some() {
                 service = Some(it);
@@ -424,6 +455,7 @@ impl Enricher {
             event.set(Field::ServiceImage, shared(&it.image.path));
             event.set(Field::ServicePort, it.ports.first().map(|it| u32::from(*it).into()));
         }
+        event.set(Field::CallerProcessId, caller.map(Into::into));
         let above = self.lineages.above(&self.processes, id);
         event.set(Field::AncestorImages, Some(above.images.into()));
         event.set(Field::AncestorNames, Some(above.names.into()));

@@ -31,6 +31,7 @@ impl Enricher {
                 if is_internet(socket) && result.is_none_or(|it| it >= 0 || it == IN_PROGRESS) =>
             {
                 let id = self.hold(at, task, socket, false);
+                self.note_call(id, socket);
                 let event = self.connection(at, task, id, socket, true);
                 out.push(Enriched { event, process: Some(id) });
                 self.relays_of(id, at, out);
@@ -69,6 +70,15 @@ impl Enricher {
             process.hold(HeldSocket::of(socket, accepted));
         }
         id
+    }
+
+    /// Asking for a name or knocking with a datagram brings no file.
+    fn note_call(&mut self, id: Id, socket: &Socket) {
+        if socket.kind == STREAM
+            && let Some(process) = self.processes.get_mut(id)
+        {
+            process.has_called = true;
+        }
     }
 
     fn connection(

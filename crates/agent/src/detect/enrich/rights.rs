@@ -187,6 +187,26 @@ impl Enricher {
             }
             _ => return,
         };
+        self.reach(at, task, &Reach { target, kind, signal }, out);
+    }
+
+    /// `target` names the folder of a process below `/proc`, or one of its threads there.
+    pub(super) fn memory_read(
+        &mut self,
+        at: Timestamp,
+        task: &Task,
+        target: &str,
+        out: &mut Vec<Enriched>,
+    ) {
+        let pid = target.split('/').next().and_then(|it| it.parse().ok());
+        if let Some(pid) = pid.filter(|it| *it != task.pid) {
+            let read = Reach { target: pid, kind: "proc_mem_read", signal: None };
+            self.reach(at, task, &read, out);
+        }
+    }
+
+    fn reach(&mut self, at: Timestamp, task: &Task, it: &Reach, out: &mut Vec<Enriched>) {
+        let Reach { target, kind, signal } = *it;
         let id = self.actor(task, at);
         let mut event = self.begin(Category::ProcessAccess, at, id, Some(task));
         event.set(Field::AccessKind, fixed(kind));
@@ -219,6 +239,13 @@ impl Enricher {
         }
         out.push(Enriched { event, process: Some(id) });
     }
+}
+
+/// What one process did to another.
+struct Reach {
+    target: u32,
+    kind: &'static str,
+    signal: Option<u32>,
 }
 
 fn has_file_capabilities(path: &str) -> bool {
