@@ -1,6 +1,6 @@
 // Everything that narrows the list of events; all of it stands in the URL.
 import { useQuery } from "@tanstack/react-query";
-import { Button, Input } from "antd";
+import { Button, Input, Skeleton } from "antd";
 import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { read } from "../../api";
@@ -154,7 +154,7 @@ function TimeFilter({ search, set }: Props) {
       />
       {range && (
         <span className="range">
-          <Suspense>
+          <Suspense fallback={<Skeleton.Input active style={{ width: 348 }} />}>
             {(["since", "until"] as const).map((side) => (
               <MomentInput
                 key={side}

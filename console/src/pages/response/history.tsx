@@ -48,7 +48,7 @@ export function HistorySection() {
       id: "action",
       title: t("respond.decision"),
       width: 150,
-      slim: 84,
+      slim: 104,
       render: (it) => did(it.action),
     },
     {

@@ -59,12 +59,14 @@ function Matrix({ host }: { host: HostDetail }) {
       id: "name",
       title: t("capability.title"),
       width: 280,
+      slim: 110,
       render: (it) => words.capability(it.id),
     },
     {
       id: "state",
       title: t("capability.state"),
       width: 110,
+      slim: 72,
       render: ({ capability }) =>
         capability ? (
           <span className="capability" data-state={capability.state}>

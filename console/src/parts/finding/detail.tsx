@@ -212,7 +212,7 @@ function Timeline({ finding }: { finding: Finding }) {
                 data-guilty={(it.what === "started" && it.guilty) || undefined}
               >
                 <Clock at={it.at} />
-                <span>{tell(it)}</span>
+                <span title={tell(it)}>{tell(it)}</span>
               </li>
             ))}
           </ol>

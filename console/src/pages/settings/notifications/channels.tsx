@@ -107,7 +107,8 @@ function useColumns(onEdit: (it: Channel) => void): Column<Channel>[] {
     {
       id: "name",
       title: t("notify.name"),
-      width: 170,
+      width: 150,
+      slim: 92,
       render: (it) => (
         <span className="cut" title={it.name}>
           {it.name}
@@ -117,13 +118,13 @@ function useColumns(onEdit: (it: Channel) => void): Column<Channel>[] {
     {
       id: "type",
       title: t("notify.type_title"),
-      width: 120,
+      width: 104,
       render: (it) => t(`notify.type.${it.config.type}`),
     },
     {
       id: "target",
       title: t("notify.channel.target"),
-      width: 190,
+      width: 170,
       render: (it) => (
         <span className="mono cut" title={it.target}>
           {it.target}
@@ -148,7 +149,8 @@ function useColumns(onEdit: (it: Channel) => void): Column<Channel>[] {
     {
       id: "test",
       title: t("notify.channel.test"),
-      width: 90,
+      width: 80,
+      slim: 66,
       render: (it) => (
         <Button
           size="small"
@@ -162,7 +164,8 @@ function useColumns(onEdit: (it: Channel) => void): Column<Channel>[] {
     {
       id: "menu",
       title: t("finding.action"),
-      width: 100,
+      width: 84,
+      slim: 66,
       render: (it) => (
         <Dropdown trigger={["click"]} menu={{ items: menu(it) }}>
           <Button size="small" aria-haspopup="menu">

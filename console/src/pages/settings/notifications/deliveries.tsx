@@ -67,13 +67,13 @@ function useColumns(names: Map<string, string>): Column<NotifyDelivery>[] {
     {
       id: "at",
       title: t("enrol.created"),
-      width: 170,
+      width: 156,
       render: (it) => <Moment at={it.created_at} />,
     },
     {
       id: "channel",
       title: t("notify.delivery.channel"),
-      width: 150,
+      width: 120,
       render: (it) => <span className="cut">{names.get(it.channel) ?? it.channel}</span>,
     },
     {
@@ -95,13 +95,15 @@ function useColumns(names: Map<string, string>): Column<NotifyDelivery>[] {
     {
       id: "state",
       title: t("notify.channel.state"),
-      width: 290,
+      width: 330,
+      slim: 130,
       render: (it) => <State delivery={it} />,
     },
     {
       id: "retry",
       title: t("finding.action"),
       width: 110,
+      slim: 86,
       render: (it) =>
         it.state === "dead" ? (
           <Button
