@@ -11,6 +11,7 @@ use engine::detect::{Engine, UserRule};
 use engine::sigma::yaml;
 
 use crate::bench::say;
+use crate::terminal::{self, fold};
 
 mod coverage;
 mod docs;
@@ -123,7 +124,8 @@ fn explain(catalogue: &Catalogue, id: &str) -> anyhow::Result<bool> {
         .find(|it| it.rule.id == id)
         .with_context(|| format!("no rule {id} in the catalogue"))?;
     let rule = &item.rule;
-    say(&format!("{id}  {} / {}", rule.title.en, rule.title.zh));
+    let width = terminal::columns().unwrap_or(usize::MAX);
+    say(&format!("{id}  {}\n{}{}", rule.title.en, " ".repeat(id.len() + 2), rule.title.zh));
     say(&format!(
         "{} · {} · {} · confidence {} · {}",
         rule.category,
@@ -136,7 +138,10 @@ fn explain(catalogue: &Catalogue, id: &str) -> anyhow::Result<bool> {
     let more = rule.false_alarms.iter().map(|it| ("false alarm", it));
     let more = more.chain(rule.blind_spots.iter().map(|it| ("blind spot", it)));
     for (name, text) in texts.into_iter().chain(more) {
-        say(&format!("\n{name}\n  {}\n  {}", text.en, text.zh));
+        say(&format!("\n{name}"));
+        for text in [&text.en, &text.zh] {
+            say(&format!("  {}", fold(text, width, 2)));
+        }
     }
     for (name, node) in [("logsource", &rule.logsource), ("detection", &rule.detection)] {
         if let Some(node) = node {
@@ -146,8 +151,10 @@ fn explain(catalogue: &Catalogue, id: &str) -> anyhow::Result<bool> {
     if let Some(node) = &rule.correlation {
         say(&format!("\ncorrelation\n{}", serde_json::to_string_pretty(&plain(node))?));
     }
+    say("\ncases");
     for case in &item.cases {
-        say(&format!("\n{}: {}", if case.fires { "fires" } else { "quiet" }, case.name));
+        let what = if case.fires { "fires" } else { "quiet" };
+        say(&format!("  {what}  {}", fold(&case.name, width, 9)));
     }
     Ok(true)
 }

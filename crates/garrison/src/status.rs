@@ -87,7 +87,7 @@ fn lines(status: &Status, age: Duration, width: usize) -> Vec<String> {
     out.push(String::new());
     out.push(format!(
         "{:<20}{:>12}{:>14}{:>14}{:>10}",
-        "cost of", "CPU ms", "events", "us/event", "lost"
+        "cost of", "CPU ms", "events", "µs/event", "lost"
     ));
     for it in &status.features {
         // What runs by the clock has no events to share its cost among.
@@ -144,7 +144,7 @@ mod tests {
             rules           0 asked
             tables          0 processes (0 forgotten), 0 files without a digest, 0 restarts
 
-            cost of                   CPU ms        events      us/event      lost
+            cost of                   CPU ms        events      µs/event      lost
             runtime_sensor               4.0          1000          4.00         3
 
             runtime_sensor      degraded    one is missing"#]]

@@ -327,8 +327,10 @@ impl Screen {
         }
         if finished {
             self.done = true;
+            let found =
+                if findings == 1 { "1 finding".to_owned() } else { format!("{findings} findings") };
             self.say(&format!(
-                "  first scan {done} of {total} items, {rows} rows, {findings} findings on the console after {:.1} s",
+                "  first scan {done} of {total} items, {rows} rows, {found} on the console after {:.1} s",
                 began.elapsed().as_secs_f64()
             ));
         } else if self.live {
