@@ -286,7 +286,10 @@ static __always_inline struct call *begin(struct scratch *s, struct task_struct 
 
 static __always_inline int finish(struct scratch *s, struct call *record, bool urgent)
 {
-	struct flow *flow = admit(record->head.kind, record->head.at_ns);
+	struct flow *flow;
 
+	if (record->head.kind == KIND_FILE && s->watched == WATCHED_BUSY)
+		record->head.kind = KIND_FILE_BUSY;
+	flow = admit(record->head.kind, record->head.at_ns);
 	return flow ? hand_out(s, flow, urgent) : 0;
 }

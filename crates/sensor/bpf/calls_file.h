@@ -118,6 +118,7 @@ static __noinline int append_name(struct scratch *s, struct task_struct *task, u
 	struct fs_struct *fs = task->fs;
 	struct path path = {};
 	bool is_watched = 1;
+	u32 *watched;
 	u8 first = 0;
 
 	if (part > 2)
@@ -127,8 +128,9 @@ static __noinline int append_name(struct scratch *s, struct task_struct *task, u
 		first = s->bytes[at];
 	if (record->parts[part].bytes && first == '/') {
 		bpf_probe_read_user_str(prefix.text, sizeof(prefix.text), (void *)text);
-		if (bpf_map_lookup_elem(&prefixes, &prefix))
-			s->watched |= WATCHED_TEXT;
+		watched = bpf_map_lookup_elem(&prefixes, &prefix);
+		if (watched)
+			s->watched |= *watched;
 		/* Where "/" is for this task: chroot(2) moves it. */
 		bpf_core_read(&path, sizeof(path), &fs->root);
 		is_watched = 0;

@@ -44,6 +44,8 @@ const volatile struct settings settings SEC(".rodata.settings") = {};
 #define WATCHED_RIGHTS 8
 /* Reading it is told too: the file itself, or the directory it stands in. */
 #define WATCHED_SECRET 16
+/* A place where files come and go by the thousand; they may not use up what is told of others. */
+#define WATCHED_BUSY 32
 
 /* The reader is woken by the first event after this long, and then looks by itself. */
 #define WAKE_NS 20000000ULL
@@ -104,7 +106,8 @@ struct {
 } tasks SEC(".maps");
 
 /* Watched directories and files, by inode: links and mounts do not lead around it. The value is
- * of WATCHED_PLACE, WATCHED_SECRET, and WATCHED_NEAR for the directory of a watched file. */
+ * of WATCHED_PLACE, WATCHED_BUSY, WATCHED_SECRET, and WATCHED_NEAR for the directory of a watched
+ * file. */
 struct place {
 	u64 inode;
 	u32 device;
@@ -132,7 +135,7 @@ struct {
 	__type(value, u32);
 } secret_names SEC(".maps");
 
-/* Beginnings of watched paths, as text. */
+/* Beginnings of watched paths, as text. The value is WATCHED_TEXT or WATCHED_BUSY. */
 #define PREFIX_BYTES_MAX 64
 struct prefix {
 	u32 bits;

@@ -31,6 +31,8 @@ enum kind {
 	KIND_IO_URING,
 	/* A file opened by its handle that no path of its mount is known to lead to. */
 	KIND_HANDLE,
+	/* A file in a busy place and nowhere else. */
+	KIND_FILE_BUSY,
 	KINDS,
 };
 

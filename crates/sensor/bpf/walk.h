@@ -74,7 +74,7 @@ __noinline int walk(struct scratch *s, u64 at_dentry, u64 at_mount)
 		inode = link.inode;
 		if (*(volatile u32 *)&s->is_watching)
 			s->watched |= bits_of(BPF_CORE_READ(inode, i_ino), device) &
-				      (WATCHED_PLACE | WATCHED_NEAR);
+				      (WATCHED_PLACE | WATCHED_NEAR | WATCHED_BUSY);
 		if (dentry == root) {
 			struct mount *above = BPF_CORE_READ(mount, mnt_parent);
 

@@ -36,6 +36,9 @@ pub struct Config {
     pub ring_bytes: u32,
     /// Directories and files whose changes are told: absolute, without a `/` at the end.
     pub watched_prefixes: Vec<String>,
+    /// The same, where files come and go by the thousand: what is told of these has a limit of
+    /// its own, so that nobody can use up that of the others there.
+    pub busy_prefixes: Vec<String>,
     /// Files, or directories of files, of which reading is told too: they hold secrets.
     pub secret_paths: Vec<String>,
     /// Names of files that hold secrets wherever they lie, at most 31 bytes each.
@@ -56,6 +59,7 @@ impl Default for Config {
             secret_paths: ["/etc/shadow", "/etc/gshadow", "/root/.ssh"].map(str::to_owned).to_vec(),
             secret_names: [".bash_history", "id_rsa", "id_ed25519"].map(str::to_owned).to_vec(),
             watched_prefixes: watched.map(str::to_owned).to_vec(),
+            busy_prefixes: Vec::new(),
             protected_pids: vec![std::process::id()],
             sweep: Duration::from_secs(2),
         }

@@ -640,6 +640,55 @@ signal.pidfd_send_signal(os.pidfd_open({pid}), 28); os.kill({pid}, 0); os.kill(o
 }
 
 #[test]
+fn a_flood_in_a_busy_place_costs_other_places_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = std::fs::canonicalize(dir.path()).unwrap();
+    let [busy, watched] = ["busy", "watched"].map(|it| root.join(it));
+    std::fs::create_dir_all(&busy).unwrap();
+    std::fs::create_dir(&watched).unwrap();
+    let config = Config {
+        busy_prefixes: vec![busy.to_str().unwrap().to_owned()],
+        watched_prefixes: vec![watched.to_str().unwrap().to_owned()],
+        ..Config::default()
+    };
+    let Some(mut sensor) = open(&config) else { return };
+    let code = format!(
+        "
+B, W = {busy:?}, {watched:?}
+os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}})
+for i in range(20000):
+    open(B + '/x', 'w').close()
+    if i % 2000 == 0:
+        open(W + '/%d' % i, 'w').close()
+os.rename(B + '/x', W + '/moved')"
+    );
+    let (mut in_busy, mut elsewhere) = (0_u64, Vec::new());
+    act(&mut sensor, &code, |it| {
+        match &it.what {
+            What::File { change: FileChange::OpenWrite { path, .. }, .. } => {
+                if path.ends_with("/busy/x") {
+                    in_busy += 1;
+                } else {
+                    elsewhere.push(path.rsplit('/').next().unwrap().to_owned());
+                }
+            }
+            What::File { change: FileChange::Renamed { to, .. }, .. } if to.ends_with("/moved") => {
+                elsewhere.push("moved".to_owned());
+            }
+            _ => {}
+        }
+        matches!(it.what, What::Exit { .. })
+    });
+    let mut expected: Vec<String> = (0..10).map(|it| (it * 2000).to_string()).collect();
+    expected.push("moved".to_owned());
+    assert_eq!(elsewhere, expected);
+    let losses = sensor.health().lost;
+    let counted = losses.iter().filter(|it| it.kind.ends_with("busy place"));
+    let lost: u64 = counted.map(|it| it.count).sum();
+    assert!(in_busy > 0 && lost > 0 && in_busy + lost >= 20_000, "{in_busy} told, {losses:?}");
+}
+
+#[test]
 fn a_flood_is_bounded_and_counted() {
     let Some(mut sensor) = open(&Config::default()) else { return };
     let code = "

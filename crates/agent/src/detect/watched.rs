@@ -8,11 +8,13 @@ use crate::host_root::HostRoot;
 
 /// Folders, and single files, whose changes are told.
 #[rustfmt::skip]
-const WATCHED: [&str; 23] = [
-    "/etc", "/root", "/home", "/usr", "/boot", "/srv", "/opt", "/tmp", "/var/tmp", "/dev/shm", "/var/www", "/var/log",
+const WATCHED: [&str; 20] = [
+    "/etc", "/root", "/home", "/usr", "/boot", "/srv", "/opt", "/var/www", "/var/log",
     "/var/mail", "/var/spool/mail", "/var/spool/cron", "/var/spool/at", "/var/lib/garrison", "/run/systemd/system",
     "/run/systemd/transient", "/proc/sys", "/proc/sysrq-trigger", "/sys/kernel", "/sys/fs/cgroup",
 ];
+/// Folders where everybody makes files.
+const BUSY: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 /// Files of which reading is told too, beside those in homes.
 #[rustfmt::skip]
 const SECRETS: [&str; 18] = [
@@ -58,6 +60,7 @@ pub fn sensor(root: &HostRoot) -> sensor::Config {
     secrets.extend(homes.iter().flat_map(|home| SECRETS_AT_HOME.map(|it| format!("{home}/{it}"))));
     sensor::Config {
         watched_prefixes: watched,
+        busy_prefixes: BUSY.map(str::to_owned).to_vec(),
         secret_paths: secrets,
         secret_names: SECRET_NAMES
             .iter()

@@ -137,6 +137,8 @@ fn forget_session(enricher: &mut Enricher) {
     for id in above.into_iter().chain([own]) {
         processes.get_mut(id).unwrap().session_role = SessionRole::None;
     }
+    // Nor is what happens there part of a build, although `make test` may have begun it.
+    processes.get_mut(own).unwrap().parent = None;
 }
 
 fn run(script: &str) {

@@ -213,6 +213,7 @@ fn limit(kind: Kind) -> u32 {
     match kind {
         Kind::Exec | Kind::Fork | Kind::Exit | Kind::Credentials => 0,
         Kind::File => 20_000,
+        Kind::FileBusy => 10_000,
         Kind::Connect | Kind::Accept | Kind::Dup | Kind::FileUnsure => 5_000,
         Kind::Bind | Kind::Dns | Kind::Namespace | Kind::Mount | Kind::Memfd | Kind::Name => 1_000,
         Kind::IoUring | Kind::Handle => 1_000,

@@ -38,7 +38,7 @@ pub(crate) struct Ebpf {
     calls: Calls,
     ring: Ring,
     files: files::Files,
-    prefixes: Vec<String>,
+    prefixes: watch::Prefixes,
     secrets: Vec<String>,
     sweep: Duration,
     /// Whether events may have come since that the kernel's side did not wake us for.
@@ -83,7 +83,7 @@ impl Ebpf {
 
     /// Tells of programs and processes; of everything else once the rest is loaded.
     pub(crate) fn begin(config: &Config) -> Result<(Self, Rest), SensorError> {
-        let prefixes = watch::with_targets(&config.watched_prefixes);
+        let prefixes = watch::Prefixes::of(config);
         let (maps, starts) = load::starts(config, |maps| watch::enter(maps, &prefixes, config))?;
         let maps = Arc::new(maps);
         let ring = Ring::open(&maps.ring, config.ring_bytes as usize).map_err(LoadError::Ring)?;
@@ -92,7 +92,7 @@ impl Ebpf {
         let own_mounts = procfs::own_mount_namespace().unwrap_or_default();
         let now = Instant::now();
         let it = Self {
-            files: files::Files::new(prefixes.clone(), own_mounts),
+            files: files::Files::new(prefixes.all(), own_mounts),
             maps,
             starts,
             calls: Calls::Awaited(awaited),
@@ -250,7 +250,7 @@ fn losses_of(flow: &[u8]) -> impl Iterator<Item = (Cause, u64)> {
 
 fn event(record: Record, files: &mut files::Files, offset_ns: i64) -> Option<Event> {
     let at = Timestamp((record.at_ns as i64).saturating_add(offset_ns) / 1000);
-    let is_file = matches!(record.kind, Kind::File | Kind::FileUnsure);
+    let is_file = matches!(record.kind, Kind::File | Kind::FileUnsure | Kind::FileBusy);
     let (task, what) =
         if is_file { files.translate(record)? } else { translate::translate(record)? };
     Some(Event { at, task, what })

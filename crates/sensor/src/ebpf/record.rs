@@ -112,6 +112,7 @@ kinds! {
     Socket = "raw socket",
     IoUring = "io_uring",
     Handle = "file by handle",
+    FileBusy = "file in a busy place",
 }
 
 impl Kind {

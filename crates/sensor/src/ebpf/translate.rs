@@ -114,7 +114,9 @@ fn translate_call(kind: Kind, number: u16, task: &Task, call: Call) -> Option<Wh
         Kind::Socket => What::RawSocket { family: argument as u16, kind: other, protocol },
         Kind::IoUring => What::IoUring { entries: argument },
         Kind::Handle => What::OpenByHandle { path: outside(first) },
-        Kind::Exec | Kind::Fork | Kind::Exit | Kind::File | Kind::FileUnsure => return None,
+        Kind::Exec | Kind::Fork | Kind::Exit | Kind::File | Kind::FileUnsure | Kind::FileBusy => {
+            return None;
+        }
     })
 }
 

@@ -11,14 +11,42 @@ use crate::Config;
 /// Bits of the values of `places`; see `bpf/common.h`.
 const PLACE: u32 = 1;
 const NEAR: u32 = 2;
+const TEXT: u32 = 4;
 const SECRET: u32 = 16;
+const BUSY: u32 = 32;
 /// Of a path, as far as the kernel's side compares text.
 const PREFIX_BYTES: usize = 64;
 /// Of a name, with the zero at its end.
 const NAME_BYTES: usize = 32;
 
-/// Everything that is to be watched; `prefixes` with their targets.
-pub(super) fn enter(maps: &Maps, prefixes: &[String], config: &Config) -> Result<(), LoadError> {
+/// Watched paths, with what they lead to.
+#[derive(Clone, Debug)]
+pub(super) struct Prefixes {
+    watched: Vec<String>,
+    busy: Vec<String>,
+}
+
+impl Prefixes {
+    pub(super) fn of(config: &Config) -> Self {
+        let (watched, busy) = (&config.watched_prefixes, &config.busy_prefixes);
+        Self { watched: with_targets(watched), busy: with_targets(busy) }
+    }
+
+    pub(super) fn all(&self) -> Vec<String> {
+        self.watched.iter().chain(&self.busy).cloned().collect()
+    }
+
+    /// Each with `watched` or `busy`, whichever it is.
+    fn each(&self, watched: u32, busy: u32) -> impl Iterator<Item = (&String, u32)> {
+        self.watched
+            .iter()
+            .map(move |it| (it, watched))
+            .chain(self.busy.iter().map(move |it| (it, busy)))
+    }
+}
+
+/// Everything that is to be watched.
+pub(super) fn enter(maps: &Maps, prefixes: &Prefixes, config: &Config) -> Result<(), LoadError> {
     texts(&maps.prefixes, prefixes).map_err(|it| LoadError::Map("prefixes", it))?;
     names(&maps.secret_names, &config.secret_names)
         .map_err(|it| LoadError::Map("secret_names", it))?;
@@ -34,7 +62,7 @@ pub(super) fn enter(maps: &Maps, prefixes: &[String], config: &Config) -> Result
 /// inode that is gone stays, and the text decides about what it is used for next.
 pub(super) fn refresh(
     places: &MapHandle,
-    prefixes: &[String],
+    prefixes: &Prefixes,
     secrets: &[String],
 ) -> Result<(), LoadError> {
     for (key, bits) in plan(prefixes, secrets) {
@@ -43,10 +71,10 @@ pub(super) fn refresh(
     Ok(())
 }
 
-fn plan(prefixes: &[String], secrets: &[String]) -> HashMap<[u8; 16], u32> {
+fn plan(prefixes: &Prefixes, secrets: &[String]) -> HashMap<[u8; 16], u32> {
     let mut all: HashMap<[u8; 16], u32> = HashMap::new();
     let mut add = |key: [u8; 16], bits: u32| *all.entry(key).or_default() |= bits;
-    for prefix in prefixes {
+    for (prefix, bits) in prefixes.each(PLACE, BUSY) {
         let meta = std::fs::metadata(prefix).ok();
         // What may yet be made, or replaced by another file under its name.
         if meta.as_ref().is_none_or(|it| !it.is_dir())
@@ -55,7 +83,7 @@ fn plan(prefixes: &[String], secrets: &[String]) -> HashMap<[u8; 16], u32> {
             add(parent, NEAR);
         }
         if let Some(meta) = meta {
-            add(place(&meta), PLACE);
+            add(place(&meta), bits);
         }
     }
     for secret in secrets {
@@ -67,9 +95,9 @@ fn plan(prefixes: &[String], secrets: &[String]) -> HashMap<[u8; 16], u32> {
 }
 
 /// The text of each prefix, and of where it leads if it is a link.
-fn texts(prefixes: &MapHandle, all: &[String]) -> Result<(), libbpf_rs::Error> {
-    for prefix in all {
-        put(prefixes, &text_key(prefix), 1)?;
+fn texts(prefixes: &MapHandle, all: &Prefixes) -> Result<(), libbpf_rs::Error> {
+    for (prefix, bits) in all.each(TEXT, BUSY) {
+        put(prefixes, &text_key(prefix), bits)?;
     }
     Ok(())
 }
@@ -87,7 +115,7 @@ fn names(secret_names: &MapHandle, all: &[String]) -> Result<(), libbpf_rs::Erro
 }
 
 /// The directories that `prefixes` really are, beside themselves: `/lib` may be `/usr/lib`.
-pub(super) fn with_targets(prefixes: &[String]) -> Vec<String> {
+fn with_targets(prefixes: &[String]) -> Vec<String> {
     let mut all = prefixes.to_vec();
     for prefix in prefixes {
         if let Ok(real) = std::fs::canonicalize(prefix) {

@@ -22,7 +22,8 @@ use crate::detect::image::Image;
 use crate::detect::names::{ImageKind, is_temporary, kind_of_name};
 use crate::detect::process::{Id, Process};
 
-/// Files whose writer is remembered, the last ones.
+/// Files whose writer is remembered, the last ones: as many of those that were fetched or written
+/// by a program in a temporary place, and as many of all others, which come by the thousand.
 const FILES_MAX: usize = 4096;
 /// How long it counts.
 const AGE_MAX: Duration = Duration::from_hours(1);
@@ -44,15 +45,64 @@ struct Writer {
 /// Writers by the digest of the path, whose text nobody asks for.
 #[derive(Debug, Default)]
 pub(super) struct Written {
+    suspect: Table,
+    others: Table,
+    hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Table {
     by_path: HashMap<u64, Writer>,
     /// As they were noted; what was noted again or is gone stays until there are too many.
     order: VecDeque<(u64, Timestamp)>,
-    hasher: RandomState,
+}
+
+impl Writer {
+    fn is_suspect(&self) -> bool {
+        self.fetched || self.image.is_memory || is_temporary(&self.image.path)
+    }
 }
 
 impl Written {
     fn note(&mut self, path: &str, writer: Writer) {
         let key = self.hasher.hash_one(path);
+        let (table, other) = if writer.is_suspect() {
+            (&mut self.suspect, &mut self.others)
+        } else {
+            (&mut self.others, &mut self.suspect)
+        };
+        other.by_path.remove(&key);
+        table.note(key, writer);
+    }
+
+    fn get(&self, path: &str, now: Timestamp) -> Option<&Writer> {
+        let key = self.hasher.hash_one(path);
+        let found = self.suspect.by_path.get(&key).or_else(|| self.others.by_path.get(&key))?;
+        (now.since(found.at) <= AGE_MAX).then_some(found)
+    }
+
+    /// The clock was set; what is remembered is as old as before.
+    pub(super) fn move_clock(&mut self, by_us: i64) {
+        for table in [&mut self.suspect, &mut self.others] {
+            table.by_path.values_mut().for_each(|it| it.at = it.at.moved(by_us));
+            table.order.iter_mut().for_each(|(_, at)| *at = at.moved(by_us));
+        }
+    }
+
+    fn moved(&mut self, from: &str, to: &str) {
+        if let Some(writer) = self.gone(from) {
+            self.note(to, writer);
+        }
+    }
+
+    fn gone(&mut self, path: &str) -> Option<Writer> {
+        let key = self.hasher.hash_one(path);
+        self.suspect.by_path.remove(&key).or_else(|| self.others.by_path.remove(&key))
+    }
+}
+
+impl Table {
+    fn note(&mut self, key: u64, writer: Writer) {
         self.order.push_back((key, writer.at));
         self.by_path.insert(key, writer);
         let by_path = &self.by_path;
@@ -66,27 +116,6 @@ impl Written {
                 self.by_path.remove(&oldest);
             }
         }
-    }
-
-    fn get(&self, path: &str, now: Timestamp) -> Option<&Writer> {
-        let found = self.by_path.get(&self.hasher.hash_one(path))?;
-        (now.since(found.at) <= AGE_MAX).then_some(found)
-    }
-
-    /// The clock was set; what is remembered is as old as before.
-    pub(super) fn move_clock(&mut self, by_us: i64) {
-        self.by_path.values_mut().for_each(|it| it.at = it.at.moved(by_us));
-        self.order.iter_mut().for_each(|(_, at)| *at = at.moved(by_us));
-    }
-
-    fn moved(&mut self, from: &str, to: &str) {
-        if let Some(writer) = self.by_path.remove(&self.hasher.hash_one(from)) {
-            self.note(to, writer);
-        }
-    }
-
-    fn gone(&mut self, path: &str) {
-        self.by_path.remove(&self.hasher.hash_one(path));
     }
 }
 
@@ -122,7 +151,7 @@ impl Enricher {
                 }
             }
             FileChange::Renamed { from, to } => self.written.moved(from, to),
-            FileChange::Removed { path } => self.written.gone(path),
+            FileChange::Removed { path } => drop(self.written.gone(path)),
             _ => {}
         }
     }
@@ -219,10 +248,30 @@ mod tests {
         let last = format!("/tmp/{FILES_MAX}");
         assert!(written.get("/tmp/0", now).is_none());
         assert!(written.get(&last, now).is_some() && written.get("/tmp/again", now).is_some());
-        assert!(written.by_path.len() <= FILES_MAX && written.order.len() <= 2 * FILES_MAX);
+        let table = &written.suspect;
+        assert!(table.by_path.len() <= FILES_MAX && table.order.len() <= 2 * FILES_MAX);
         written.moved(&last, "/opt/x");
         assert!(written.get("/opt/x", now).is_some() && written.get(&last, now).is_none());
         assert!(written.get("/opt/x", Timestamp::from_secs(4000)).is_none());
+    }
+
+    #[test]
+    fn what_a_build_writes_takes_no_place_of_what_was_fetched() {
+        let mut written = Written::default();
+        let compiler = Arc::new(Image::of_path("/usr/bin/cc"));
+        let other = |at| Writer { image: Arc::clone(&compiler), fetched: false, ..writer(at) };
+        written.note("/tmp/fetched", writer(0));
+        written.note("/tmp/replaced", writer(0));
+        for number in 0..=FILES_MAX {
+            written.note(&format!("/tmp/{number}"), other(number as i64));
+        }
+        written.note("/tmp/replaced", other(1));
+        let now = Timestamp::from_secs(200);
+        assert!(written.get("/tmp/0", now).is_none());
+        assert!(written.get("/tmp/fetched", now).is_some_and(|it| it.fetched));
+        assert!(written.get("/tmp/replaced", now).is_some_and(|it| !it.fetched));
+        written.moved("/tmp/fetched", "/opt/x");
+        assert!(written.get("/opt/x", now).is_some() && written.get("/tmp/fetched", now).is_none());
     }
 
     #[test]
@@ -235,7 +284,7 @@ mod tests {
             written.gone(&path);
         }
         assert!(written.get("/tmp/kept", Timestamp::from_secs(200)).is_some());
-        assert!(written.order.len() <= 2 * FILES_MAX);
+        assert!(written.suspect.order.len() <= 2 * FILES_MAX);
     }
 
     #[test]
