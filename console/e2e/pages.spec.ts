@@ -317,7 +317,8 @@ test("a page that was seen before comes back at once", async ({ page }) => {
       [...document.querySelectorAll<HTMLElement>("nav a")].find((it) => it.ariaLabel === name);
     const title = () => document.querySelector("h1")?.textContent;
     const taken: number[] = [];
-    for (const name of ["Servers", "Events", "Servers", "Events", "Servers"]) {
+    for (let round = 0; round < 12; round++) {
+      const name = round % 2 ? "Events" : "Servers";
       const start = performance.now();
       link(name)?.click();
       while (title() !== name || document.querySelectorAll("tbody tr").length < 10)

@@ -67,7 +67,7 @@ function useColumns(names: Map<string, string>): Column<NotifyDelivery>[] {
     {
       id: "at",
       title: t("enrol.created"),
-      width: 156,
+      width: 184,
       render: (it) => <Moment at={it.created_at} />,
     },
     {
@@ -95,7 +95,7 @@ function useColumns(names: Map<string, string>): Column<NotifyDelivery>[] {
     {
       id: "state",
       title: t("notify.channel.state"),
-      width: 330,
+      width: 302,
       slim: 130,
       render: (it) => <State delivery={it} />,
     },
